@@ -1,0 +1,66 @@
+# make demo     a LibriVox reading becomes three talking faces, in demo/
+# make lab      JupyterLab on the eight notebooks
+# make test     unit tests, exercise checks, widgets, strict nbval over every notebook
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+PY := .venv/bin/python
+ENV := OMP_NUM_THREADS=2 PYTHONHASHSEED=0 PIP_DISABLE_PIP_VERSION_CHECK=1
+SPEECH ?= data_samples/speech/librivox_0926.wav
+PORTRAIT ?= data_samples/portraits/dayo.png
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+
+.PHONY: demo lab test offline browser bench mutants notebooks corpus voices lint venv dev clean
+
+.venv/.installed: requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or run make PYTHON=/path/to/python"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(ENV) $(PY) -m pip install -q -r requirements.lock
+	$(ENV) $(PY) -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.installed requirements-dev.lock
+	$(ENV) $(PY) -m pip install -q -r requirements-dev.lock
+	@touch $@
+
+venv: .venv/.installed
+dev: .venv/.dev
+
+demo: .venv/.installed
+	$(ENV) .venv/bin/dirfa-edu talk $(SPEECH) --portrait $(PORTRAIT) --samples 3 --seed 0 --out demo/
+
+lab: .venv/.installed
+	.venv/bin/jupyter lab notebooks
+
+test: .venv/.dev
+	$(ENV) $(PY) -m pytest tests/unit tests/exercises tests/widgets tests/notebooks
+	$(ENV) $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider -o addopts= -q $(NOTEBOOKS)
+
+# the same tests in a network namespace that holds the loopback interface alone
+offline: .venv/.dev
+	unshare --net --map-root-user $(SHELL) -c 'ip link set lo up && $(MAKE) test'
+
+browser: .venv/.dev
+	$(ENV) $(PY) -m pytest tests/browser
+
+bench: .venv/.dev
+	OMP_NUM_THREADS=1 $(PY) -m pytest tests/benchmarks -s
+
+mutants: .venv/.dev
+	OMP_NUM_THREADS=1 $(PY) tools/mutants.py
+
+notebooks: .venv/.dev
+	$(ENV) $(PY) tools/build_notebooks.py
+
+corpus: .venv/.dev
+	$(ENV) $(PY) data_samples/build/make_corpus.py
+
+voices: .venv/.dev
+	$(ENV) $(PY) data_samples/build/make_voices.py
+
+lint: .venv/.dev
+	.venv/bin/ruff check .
+	.venv/bin/codespell dirfa_edu tests tools notebooks/src README.md data_samples/README.md
+
+clean:
+	rm -rf demo runs .mutants
