@@ -1,0 +1,263 @@
+"""The generation network: one portrait and 23 attributes a frame -> a picture of the same person, moving as told.
+
+After face-vid2vid: the source is encoded once into features and canonical 3-D keypoints. The head pose turns and
+shifts the keypoints (geometry, nothing learned), the Action Units add a learned deformation. How each keypoint moved
+gives one small flow; a learned mask mixes them into dense motion, features are warped by it, and a decoder paints
+what the source does not show.
+
+Paper: 3.3, Eq. 6, and the discriminator of Eq. 8, 10. Notebook: 05_generator.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .animation import N_ATTRIBUTES
+from .files import InputError, load_tensors, save_tensors
+
+# what brings each attribute to about -1..1: AUs 0..5, about 0.2 rad, about 20 mm
+SCALE = torch.tensor([5.0] * 17 + [0.2] * 3 + [20.0] * 3)
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Sizes of the generation network; all ours, the paper gives none. size 64 trains live, 128 is shipped."""
+
+    size: int = 128  # picture side, a multiple of 8
+    width: int = 32  # channels at half size
+    keypoints: int = 12
+    z: int = 128  # width of the attribute code
+
+
+class Encoded(NamedTuple):
+    """What `encode` keeps of a source portrait."""
+
+    features: tuple[Tensor, ...]  # at full, 1/2, 1/4 and 1/8 size
+    canonical: Tensor  # (B, K, 3) keypoints without pose
+    attributes: Tensor  # (B, 23) of the source, normalised
+
+
+class Modulated(nn.Module):
+    """Two convolutions whose channels the attribute code z scales and shifts, with a shortcut."""
+
+    def __init__(self, channels: int, z: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, channels, affine=False)
+        self.code = nn.Linear(z, 4 * channels)
+        self.first, self.second = conv(channels, channels), conv(channels, channels)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        scale_1, shift_1, scale_2, shift_2 = self.code(z)[:, :, None, None].chunk(4, dim=1)
+        h = self.first(F.silu(self.norm(x) * (1 + scale_1) + shift_1))
+        return x + self.second(F.silu(self.norm(h) * (1 + scale_2) + shift_2))
+
+
+class Residual(nn.Module):
+    """Two convolutions with a shortcut."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.SiLU(), conv(channels, channels), nn.SiLU(), conv(channels, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    """A 3 x 3 convolution that keeps (or, with stride 2, halves) the size."""
+    return nn.Conv2d(inputs, outputs, 3, stride, 1)
+
+
+class GenerationNetwork(nn.Module):
+    """G of Eq. 6. `encode` a source once, then `render` any number of attribute vectors.
+
+    Paper: 3.3, Eq. 6. Notebook: 05_generator.
+
+    >>> G = GenerationNetwork(GeneratorConfig(size=64, width=8, keypoints=4)).eval()
+    >>> G.render(G.encode(torch.rand(1, 3, 64, 64)), torch.zeros(5, 23)).shape
+    torch.Size([5, 3, 64, 64])
+    """
+
+    def __init__(self, config: GeneratorConfig = GeneratorConfig()) -> None:
+        super().__init__()
+        if config.size % 8:
+            raise InputError(f"the picture size must be a multiple of 8, not {config.size}")
+        self.config = config
+        w1, w2, w3, K, z = config.width, 2 * config.width, 4 * config.width, config.keypoints, config.z
+        self.down = nn.ModuleList([conv(3, w1 // 2), conv(w1 // 2, w1, 2), conv(w1, w2, 2), conv(w2, w3, 2)])
+        self.refine = nn.ModuleList([Residual(w2), Residual(w3)])
+        self.heat = conv(w3, K)  # where the source's keypoints are
+        self.depth = conv(w3, K)  # and how far in front
+        self.code = nn.Sequential(nn.Linear(2 * N_ATTRIBUTES, z), nn.SiLU(), nn.Linear(z, z))
+        self.expression = nn.Linear(z, 3 * K)  # what the AUs add to the keypoints
+        self.pivot = nn.Parameter(torch.tensor([0.0, 0.1, 0.3]))  # the point the head turns about
+        self.per_mm = nn.Parameter(torch.tensor([1 / 180, 1 / 180, 1 / 600]))  # millimetres to picture units
+        # dense motion, coarse (1/8) then fine (1/4): K + 1 mask channels, 2 of residual flow
+        self.coarse = nn.ModuleList([conv(w3 + K, w3), Modulated(w3, z), Modulated(w3, z), conv(w3, K + 3)])
+        self.fine = nn.ModuleList([conv(w3, w2), Modulated(w2, z), conv(w2, 3)])  # 2 of flow, 1 of occlusion
+        self.paint3, self.paint2, self.paint1 = Modulated(w3, z), Modulated(w2, z), Residual(w1)
+        self.up3, self.up2, self.up1 = conv(w3, w2), conv(w2, w1), conv(w1, w1 // 2)
+        self.colour = conv(w1 // 2, 4)  # 3 of colour, 1 to choose between it and the warped source
+        for layer in (self.expression, self.coarse[-1], self.fine[-1]):
+            nn.init.normal_(layer.weight, std=1e-3)  # start without motion
+            nn.init.zeros_(layer.bias)
+        self.register_buffer("scale", SCALE.clone(), persistent=False)
+
+    def encode(self, source: Tensor, attributes: Tensor | None = None) -> Encoded:
+        """Source pictures (B, 3, S, S) in 0..1 -> features and canonical keypoints.
+
+        `attributes` (B, 23) of the source are zeros, a neutral frontal face, if not given.
+        Raises InputError for another size. Notebook: 05_generator.
+        """
+        if source.shape[1:] != (3, self.config.size, self.config.size):
+            raise InputError(f"this generator wants pictures of {self.config.size} px, (B, 3, S, S), "
+                             f"not {tuple(source.shape)}")
+        z_src = torch.zeros(len(source), N_ATTRIBUTES) if attributes is None else attributes
+        z_src = z_src.to(source.device) / self.scale
+        x1 = F.silu(self.down[1](F.silu(self.down[0](source))))
+        x2 = self.refine[0](F.silu(self.down[2](x1)))
+        x3 = self.refine[1](F.silu(self.down[3](x2)))
+        place = torch.softmax(self.heat(x3).float().flatten(2) * 4, dim=-1)  # (B, K, h*w)
+        grid = self._grid(x3).flatten(0, 1)  # (h*w, 2)
+        depth = (place * self.depth(x3).float().flatten(2)).sum(-1, keepdim=True)  # (B, K, 1)
+        seen = torch.cat([place @ grid, depth], dim=-1)  # (B, K, 3)
+        R, t = self._pose(z_src)
+        canonical = (seen - self.pivot - t) @ R + self.pivot  # x @ R is R^-1 x for row vectors
+        return Encoded((source, x1, x2, x3), canonical, z_src)
+
+    def keypoints(self, canonical: Tensor, z: Tensor, code: Tensor) -> Tensor:
+        """Turn, shift and deform canonical keypoints (B, K, 3) by normalised attributes -> (B, K, 3)."""
+        R, t = self._pose(z)
+        deformation = self.expression(code).float().view(len(z), -1, 3)  # (B, K, 3)
+        return (canonical - self.pivot) @ R.transpose(1, 2) + self.pivot + t + deformation
+
+    def motion(self, encoded: Encoded, attributes: Tensor) -> dict[str, Tensor]:
+        """Everything that says how the source moves: keypoints, flow, mask, occlusion (and inner features)."""
+        z_src, z_tgt = encoded.attributes, attributes / self.scale
+        B = len(z_tgt)
+        z_src = z_src.expand(B, -1)
+        code = self.code(torch.cat([z_tgt, z_src], dim=1))
+        still = self.code(torch.cat([z_src, z_src], dim=1))
+        canonical = encoded.canonical.expand(B, -1, -1)
+        target = self.keypoints(canonical, z_tgt, code)  # (B, K, 3)
+        source = self.keypoints(canonical, z_src, still)
+        features = [x.expand(B, -1, -1, -1) for x in encoded.features]
+        grid = self._grid(features[3])  # (h, w, 2)
+        # near keypoint k the picture moves as k did and turns as the head did
+        turn = (self._pose(z_src)[0] @ self._pose(z_tgt)[0].transpose(1, 2))[:, None, None, None, :2, :2]
+        offset = grid - target[:, :, None, None, :2]  # (B, K, h, w, 2)
+        flows = (turn @ offset[..., None])[..., 0] + source[:, :, None, None, :2] - grid  # (B, K, h, w, 2)
+        near = torch.exp(-offset.square().sum(-1) / 0.02)
+        was_near = torch.exp(-(grid - source[:, :, None, None, :2]).square().sum(-1) / 0.02)
+        h = self.coarse[0](torch.cat([features[3], (near - was_near).to(features[3].dtype)], dim=1))
+        h = self.coarse[2](self.coarse[1](h, code), code)
+        out = self.coarse[3](h).float()
+        mask = torch.softmax(out[:, :-2] * 10, dim=1)  # (B, K + 1, h, w); the last one is the still background
+        flow = (mask[:, :-1, ..., None] * flows).sum(1).permute(0, 3, 1, 2) + out[:, -2:]  # (B, 2, h, w)
+        flow = F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)
+        h = self.fine[0](double(h)) + warp(features[2], flow)
+        out = self.fine[2](self.fine[1](h, code)).float()
+        return {"flow": flow + out[:, :2], "occlusion": torch.sigmoid(out[:, 2:]), "mask": mask,
+                "source": source, "target": target, "code": code}
+
+    def render(self, encoded: Encoded, attributes: Tensor) -> Tensor:
+        """Encoded source and attributes (B, 23), AUs 0-5, radians, mm -> pictures (B, 3, S, S) in 0..1.
+
+        One encoded source serves any number of attribute rows. Paper: Eq. 6. Notebook: 05_generator.
+        """
+        m = self.motion(encoded, attributes)
+        flow, seen, code = m["flow"], m["occlusion"], m["code"]
+        x0, x1, x2, x3 = (x.expand(len(attributes), -1, -1, -1) for x in encoded.features)
+        h = self.paint3(warp(x3, flow), code)
+        h = self.paint2(double(self.up3(h)) + warp(x2, flow) * seen.to(x2.dtype), code)
+        h = self.paint1(double(self.up2(h)) + warp(x1, flow) * double(seen).to(x1.dtype))
+        out = self.colour(F.silu(self.up1(double(h)))).float()
+        keep = torch.sigmoid(out[:, 3:])  # 1 where the warped source is good enough
+        return (keep * warp(x0, flow).float() + (1 - keep) * torch.sigmoid(out[:, :3])).clamp(0, 1)
+
+    def forward(self, source: Tensor, attributes: Tensor, source_attributes: Tensor | None = None) -> Tensor:
+        """G(I_src, Z_tgt), Eq. 6."""
+        return self.render(self.encode(source, source_attributes), attributes)
+
+    def _pose(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalised attributes (B, 23) -> rotation (B, 3, 3) and shift in picture units (B, 1, 3)."""
+        angles, mm = (z * self.scale)[:, 17:20].float(), (z * self.scale)[:, 20:].float()
+        return rotation(angles), (mm * self.per_mm).unsqueeze(1)
+
+    @staticmethod
+    def _grid(like: Tensor) -> Tensor:
+        """Picture coordinates x, y in -1..1 of every pixel, (h, w, 2)."""
+        h, w = like.shape[-2:]
+        y, x = torch.meshgrid(torch.linspace(-1, 1, h, device=like.device),
+                              torch.linspace(-1, 1, w, device=like.device), indexing="ij")
+        return torch.stack([x, y], dim=-1)
+
+
+def rotation(angles: Tensor) -> Tensor:
+    """Pitch, yaw, roll (B, 3) in radians -> R = Rx Ry Rz (B, 3, 3), OpenFace's axes (x right, y down, z away)."""
+    (cx, cy, cz), (sx, sy, sz) = angles.cos().unbind(-1), angles.sin().unbind(-1)
+    one, zero = torch.ones_like(cx), torch.zeros_like(cx)
+    Rx = torch.stack([one, zero, zero, zero, cx, -sx, zero, sx, cx], -1).view(-1, 3, 3)
+    Ry = torch.stack([cy, zero, sy, zero, one, zero, -sy, zero, cy], -1).view(-1, 3, 3)
+    Rz = torch.stack([cz, -sz, zero, sz, cz, zero, zero, zero, one], -1).view(-1, 3, 3)
+    return Rx @ Ry @ Rz
+
+
+def warp(x: Tensor, flow: Tensor) -> Tensor:
+    """Sample x (B, C, H, W) where the flow (B, 2, h, w), in -1..1 units, says each pixel came from."""
+    if flow.shape[-2:] != x.shape[-2:]:
+        flow = F.interpolate(flow.float(), size=x.shape[-2:], mode="bilinear", align_corners=True)
+    grid = GenerationNetwork._grid(x) + flow.float().permute(0, 2, 3, 1)  # (B, H, W, 2)
+    return F.grid_sample(x.float(), grid, align_corners=True, padding_mode="border").to(x.dtype)
+
+
+def double(x: Tensor) -> Tensor:
+    """Twice the height and width, by repeating pixels."""
+    return F.interpolate(x, scale_factor=2, mode="nearest")
+
+
+class Discriminator(nn.Module):
+    """D_I and D_Z on one trunk: is each patch real, and which attributes does the face show?
+
+    forward(images (B, 3, S, S) in 0..1) -> patch scores (B, 1, s, s), normalised attributes (B, 23).
+    Paper: Eq. 8, 10. Notebook: 05_generator.
+    """
+
+    def __init__(self, size: int = 128, width: int = 24) -> None:
+        super().__init__()
+        w = width
+        self.trunk = nn.Sequential(
+            conv(3, w, 2), nn.LeakyReLU(0.2), conv(w, 2 * w, 2), nn.GroupNorm(8, 2 * w), nn.LeakyReLU(0.2),
+            conv(2 * w, 4 * w, 2), nn.GroupNorm(8, 4 * w), nn.LeakyReLU(0.2))
+        self.patch = nn.Sequential(conv(4 * w, 4 * w), nn.LeakyReLU(0.2), conv(4 * w, 1))
+        self.attributes = nn.Sequential(conv(4 * w, 4 * w, 2), nn.LeakyReLU(0.2), nn.Flatten(),
+                                        nn.Linear(4 * w * (size // 16) ** 2, N_ATTRIBUTES))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        h = self.trunk(images * 2 - 1)
+        return self.patch(h), self.attributes(h)
+
+
+def save_generator(path: str | Path, network: GenerationNetwork, notes: dict[str, str] | None = None) -> None:
+    """Write weights (fp16) and configuration as one safetensors file."""
+    tensors = {name: t.half() for name, t in network.state_dict().items()}
+    save_tensors(path, tensors, {"config": json.dumps(asdict(network.config)), **(notes or {})})
+
+
+def load_generator(path: str | Path) -> GenerationNetwork:
+    """Read a generator written by `save_generator`, in evaluation mode.
+
+    Raises InputError for a file that is missing, truncated or holds another network.
+    """
+    tensors, metadata = load_tensors(path)
+    try:
+        network = GenerationNetwork(GeneratorConfig(**json.loads(metadata["config"])))
+        network.load_state_dict({name: t.float() for name, t in tensors.items()})
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"{path} does not hold a generation network: {str(error).splitlines()[0]}") from error
+    return network.eval()

@@ -1,0 +1,84 @@
+"""The paper's losses, Eq. 5 and 7-10, one function each.
+
+Paper: 3.2.4, 3.3.1. Notebooks: 04_mapper, 05_generator.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LAMBDA_REC = 10.0  # ours, the paper gives no weights
+LAMBDA_ATTR = 1.0
+
+
+def cross_entropy(logits: Tensor, y_bar: Tensor) -> Tensor:
+    """L_CE: logits (B, T, 23, D) against true bins (B, T, 23), mean over frames and attributes, in nats.
+
+    Bins of -100 (padding) do not count. Paper: Eq. 5. Notebook: 04_mapper.
+
+    >>> cross_entropy(torch.zeros(1, 2, 23, 4), torch.zeros(1, 2, 23, dtype=torch.long)).round(decimals=4)
+    tensor(1.3863)
+    """
+    return F.cross_entropy(logits.flatten(0, 2).float(), y_bar.flatten(), ignore_index=-100)  # (B*T*23, D)
+
+
+def lsgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
+    """What D_I minimises: real patches to 1, generated ones to 0 (mean over patches).
+
+    Eq. 8 is printed with the labels the other way round (real 0, fake 1); G minimising it as Eq. 7 asks would be
+    pushed to look generated. This is the standard LSGAN. Give `fake` detached: G does not learn from this loss.
+    Paper: Eq. 8. Notebook: 05_generator.
+    """
+    return 0.5 * (real - 1).square().mean() + 0.5 * fake.square().mean()
+
+
+def lsgan_generator(fake: Tensor) -> Tensor:
+    """What G minimises: its patches to 1, D's label for real. Paper: Eq. 8. Notebook: 05_generator.
+
+    >>> lsgan_generator(torch.ones(4)), lsgan_generator(torch.zeros(4))
+    (tensor(0.), tensor(0.5000))
+    """
+    return 0.5 * (fake - 1).square().mean()
+
+
+def perceptual(phi_target: list[Tensor], phi_generated: list[Tensor]) -> Tensor:
+    """L_rec: mean absolute difference of phi's features, averaged over its levels.
+
+    Levels are scaled to unit size on the target first, so that each counts alike; phi is the face network of
+    `vision`, where the paper has VGG. Paper: Eq. 9. Notebook: 05_generator.
+    """
+    levels = [(a - b).abs().mean() / a.abs().mean().clamp_min(1e-6).detach()
+              for a, b in zip(phi_target, phi_generated)]
+    return torch.stack(levels).mean()
+
+
+def attribute(predicted_real: Tensor | None, predicted_fake: Tensor, z: Tensor) -> Tensor:
+    """L_attr: squared error of the auxiliary head D_Z on real and on generated pictures, all (B, 23) normalised.
+
+    Normalised attributes, because in raw units millimetres drown the AUs. Training gives the real half to D and the
+    generated half to G: then `predicted_real` is None. Paper: Eq. 10. Notebook: 05_generator.
+    """
+    fake = (predicted_fake - z).square().sum(-1).mean()
+    return fake if predicted_real is None else fake + (predicted_real - z).square().sum(-1).mean()
+
+
+def generator_objective(adversarial: Tensor, rec: Tensor, attr: Tensor, lambda_rec: float = LAMBDA_REC,
+                        lambda_attr: float = LAMBDA_ATTR) -> Tensor:
+    """L = L_adv + lambda_rec L_rec + lambda_attr L_attr. Paper: Eq. 7. Notebook: 05_generator."""
+    return adversarial + lambda_rec * rec + lambda_attr * attr
+
+
+def pixel(target: Tensor, generated: Tensor) -> Tensor:
+    """A plain L1 on pixels and their differences at three sizes; not in the paper, it steadies early training.
+
+    Both (B, 3, S, S) in 0..1. The middle of the picture, where eyes and mouth are, counts three times.
+    """
+    error = (target - generated).abs()
+    S = error.shape[-1]
+    middle = error[..., S // 4:S * 3 // 4, S // 4:S * 3 // 4]
+    loss = error.mean() + 0.5 * middle.mean()
+    for size in (2, 4):
+        loss = loss + (F.avg_pool2d(target, size) - F.avg_pool2d(generated, size)).abs().mean()
+    for axis in (-1, -2):  # edges: differences of neighbouring pixels
+        loss = loss + 2 * (target.diff(dim=axis) - generated.diff(dim=axis)).abs().mean()
+    return loss

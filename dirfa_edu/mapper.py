@@ -1,0 +1,212 @@
+"""The mapping network: a temporally-biased causal transformer that writes p(Y_t | Y_{t-tau:t-1}, A_{t-tau:t}).
+
+One token a frame: the audio features of frame t plus an embedding of the 23 bins of frame t-1. After L layers a
+single linear map gives 23 x D logits. The same weights run two ways: `forward` over whole clips with the banded mask
+(training), and `step` frame by frame with a ring of the last tau keys and values (sampling). The two agree exactly.
+
+Paper: 3.2.2, Eq. 1, 3, 5. Notebook: 04_mapper.
+"""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .animation import N_ATTRIBUTES
+from .discretize import BINS, Discretizer
+from .files import InputError, load_tensors, save_tensors
+from .masks import TAU, bias_slopes, temporally_biased_mask
+
+
+@dataclass(frozen=True)
+class MapperConfig:
+    """Sizes of the mapping network. D and tau are the paper's; the other numbers are ours, it gives none."""
+
+    bins: int = BINS  # D
+    tau: int = TAU  # frames of context
+    d_model: int = 160
+    layers: int = 4
+    heads: int = 8
+    audio: int = 400  # numbers in one audio window
+    dropout: float = 0.1
+    bias: str = "alibi"  # or "single"; "none" and "sinusoidal" are the ablation "w/o TBM"
+    bias_inside: bool = False  # True: mask inside the 1/sqrt(N_k) scaling, as Eq. 1 is printed
+    probabilistic: bool = True  # False: 23 regression outputs, the ablation "w/o Prob"
+
+
+class Block(nn.Module):
+    """One transformer layer: biased causal attention, then a feed-forward network (pre-norm)."""
+
+    def __init__(self, config: MapperConfig) -> None:
+        super().__init__()
+        d = config.d_model
+        self.heads, self.dropout = config.heads, config.dropout
+        self.norm_attention, self.norm_feed = nn.LayerNorm(d), nn.LayerNorm(d)
+        self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
+        self.feed = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d), nn.Dropout(config.dropout))
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x (B, T, d), mask (H, T, T) -> (B, T, d). Eq. 1."""
+        B, T, d = x.shape
+        qkv = self.qkv(self.norm_attention(x)).view(B, T, 3, self.heads, d // self.heads)  # (B, T, 3, H, N_k)
+        Q, K, V = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, N_k)
+        # softmax(Q K^T / sqrt(N_k) + M) V
+        context = F.scaled_dot_product_attention(Q, K, V, attn_mask=mask,
+                                                 dropout_p=self.dropout if self.training else 0.0)
+        x = x + self.out(context.transpose(1, 2).reshape(B, T, d))  # (B, T, d)
+        return x + self.feed(self.norm_feed(x))
+
+    def step(self, x: Tensor, ring: Tensor, slot: int, bias: Tensor) -> Tensor:
+        """One frame: x (B, d), ring (2, B, H, tau, N_k) of past keys and values, bias (H, 1, tau) -> (B, d)."""
+        B, d = x.shape
+        qkv = self.qkv(self.norm_attention(x)).view(B, 3, self.heads, d // self.heads)  # (B, 3, H, N_k)
+        ring[:, :, :, slot] = qkv[:, 1:].transpose(0, 1)  # the oldest frame's place is overwritten
+        Q = qkv[:, 0].unsqueeze(2)  # (B, H, 1, N_k)
+        context = F.scaled_dot_product_attention(Q, ring[0], ring[1], attn_mask=bias)
+        x = x + self.out(context.reshape(B, d))  # (B, d)
+        return x + self.feed(self.norm_feed(x))
+
+    def attention(self, x: Tensor, mask: Tensor) -> Tensor:
+        """The attention weights (B, H, T, T) this layer would use on x, written out for plots."""
+        B, T, d = x.shape
+        qkv = self.qkv(self.norm_attention(x)).view(B, T, 3, self.heads, d // self.heads)
+        Q, K, _ = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, N_k)
+        return torch.softmax(Q @ K.transpose(-1, -2) / math.sqrt(Q.shape[-1]) + mask, dim=-1)
+
+
+class MappingNetwork(nn.Module):
+    """Audio and past animation -> a categorical distribution over D bins for each of the 23 attributes.
+
+    `network.discretizer` holds the bins' ranges once it is trained or loaded.
+    Paper: Eq. 3. Notebook: 04_mapper.
+
+    >>> network = MappingNetwork(MapperConfig(bins=10, d_model=16, layers=1, heads=2)).eval()
+    >>> network(torch.zeros(1, 7, 400), network.start(1, 7)).shape
+    torch.Size([1, 7, 23, 10])
+    """
+
+    def __init__(self, config: MapperConfig = MapperConfig(), discretizer: Discretizer | None = None) -> None:
+        super().__init__()
+        if config.d_model % config.heads:
+            raise InputError(f"d_model {config.d_model} must be a multiple of the {config.heads} heads")
+        self.config, self.discretizer = config, discretizer
+        d, D = config.d_model, config.bins
+        # one table for all attributes, D + 1 rows each: row D is the start token, "nothing before"
+        self.embedding = nn.Embedding(N_ATTRIBUTES * (D + 1), d)
+        nn.init.normal_(self.embedding.weight, std=0.03)
+        self.values = nn.Linear(N_ATTRIBUTES, d)  # the same bins as numbers: neighbours in value start out alike
+        self.audio = nn.Sequential(nn.Linear(config.audio, 256), nn.GELU(), nn.Linear(256, d))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(d)
+        self.head = nn.Linear(d, N_ATTRIBUTES * (D if config.probabilistic else 1))
+        self.register_buffer("rows", torch.arange(N_ATTRIBUTES) * (D + 1), persistent=False)
+
+    def start(self, B: int, T: int = 1) -> Tensor:
+        """Start tokens, bin D for every attribute: int64 (B, T, 23)."""
+        return torch.full((B, T, N_ATTRIBUTES), self.config.bins, dtype=torch.int64)
+
+    def token(self, A: Tensor, y_previous: Tensor, t0: int = 0) -> Tensor:
+        """Audio (..., T, 400) and bins of the frame before (..., T, 23) -> tokens (..., T, d)."""
+        started = y_previous < self.config.bins  # bin D means "before the clip"
+        level = torch.where(started, (2 * y_previous + 1) / self.config.bins - 1, 0).to(A.dtype)
+        x = self.audio(A) + self.values(level)
+        if self.config.probabilistic:
+            x = x + self.embedding(y_previous + self.rows).sum(-2)
+        if self.config.bias == "sinusoidal":
+            x = x + sinusoid(torch.arange(t0, t0 + A.shape[-2]), self.config.d_model).to(A)
+        return x
+
+    def mask(self, T: int) -> Tensor:
+        """The mask of this configuration, (H, T, T)."""
+        M = temporally_biased_mask(T, self.config.heads, self.config.tau, self.config.bias)
+        return M / math.sqrt(self.config.d_model / self.config.heads) if self.config.bias_inside else M
+
+    def forward(self, A: Tensor, y_previous: Tensor) -> Tensor:
+        """A (B, T, 400), bins of the frame before (B, T, 23) -> logits (B, T, 23, D).
+
+        Row t of `y_previous` holds the bins of frame t-1; row 0 of a clip holds the start token D.
+        Without the probabilistic head the result is (B, T, 23), values scaled to 0..1.
+        Raises InputError for other shapes. Paper: Eq. 3. Notebook: 04_mapper.
+        """
+        if A.shape[:2] != y_previous.shape[:2] or A.shape[-1] != self.config.audio:
+            raise InputError(f"audio {tuple(A.shape)} and animation {tuple(y_previous.shape)} do not fit: "
+                             f"the network wants (B, T, {self.config.audio}) and (B, T, {N_ATTRIBUTES})")
+        mask = self.mask(A.shape[1]).to(A.device)
+        x = self.token(A, y_previous)
+        for block in self.blocks:
+            x = block(x, mask.to(x.dtype))
+        return self.predict(x)
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Hidden states (..., d) -> logits (..., 23, D), or values (..., 23)."""
+        out = self.head(self.norm(x))
+        if not self.config.probabilistic:
+            return out
+        return out.view(*x.shape[:-1], N_ATTRIBUTES, self.config.bins)  # (..., 23, D)
+
+    @torch.no_grad()
+    def attention(self, A: Tensor, y_previous: Tensor) -> Tensor:
+        """Attention weights of every layer, (layers, B, H, T, T), for the plots of notebook 03."""
+        mask, x, weights = self.mask(A.shape[1]), self.token(A, y_previous), []
+        for block in self.blocks:
+            weights.append(block.attention(x, mask))
+            x = block(x, mask)
+        return torch.stack(weights)
+
+    # ---- frame by frame -------------------------------------------------------------------------------------------
+    def new_rings(self, B: int) -> list[Tensor]:
+        """Empty rings, one a layer: (2, B, H, tau, N_k) for keys and values."""
+        shape = (2, B, self.config.heads, self.config.tau, self.config.d_model // self.config.heads)
+        return [torch.zeros(shape) for _ in self.blocks]
+
+    def ring_bias(self, t: int) -> Tensor:
+        """The mask row of frame t laid out as the ring is: slot s holds the frame of age (t - s) mod tau. (H, 1, tau)."""
+        age = (t - torch.arange(self.config.tau)) % self.config.tau
+        bias = -bias_slopes(self.config.heads, self.config.bias)[:, None, None] * age
+        if self.config.bias_inside:
+            bias = bias / math.sqrt(self.config.d_model / self.config.heads)
+        return bias.masked_fill(age > t, -math.inf)  # slots not yet written, in the first tau frames
+
+    def step(self, A: Tensor, y_previous: Tensor, rings: list[Tensor], t: int, bias: Tensor) -> Tensor:
+        """One frame: A (B, 400), bins of frame t-1 (B, 23), rings (changed in place) -> logits (B, 23, D)."""
+        x = self.token(A.unsqueeze(1), y_previous.unsqueeze(1), t).squeeze(1)  # (B, d)
+        for block, ring in zip(self.blocks, rings):
+            x = block.step(x, ring, t % self.config.tau, bias)
+        return self.predict(x)
+
+
+def sinusoid(t: Tensor, d: int) -> Tensor:
+    """Sinusoidal positions of Vaswani et al., (T, d): the ablation's alternative to the biased mask."""
+    rate = torch.exp(-math.log(10000.0) * torch.arange(0, d, 2) / d)
+    angle = t[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :d]  # (T, d)
+
+
+def save_mapper(path: str | Path, network: MappingNetwork, notes: dict[str, str] | None = None) -> None:
+    """Write weights (fp16), configuration and bin ranges as one safetensors file."""
+    tensors = {name: t.half() for name, t in network.state_dict().items()}
+    bins = network.discretizer
+    ranges = {"low": bins.low.tolist(), "high": bins.high.tolist(), "bins": bins.bins}
+    save_tensors(path, tensors, {"config": json.dumps(asdict(network.config)), "discretizer": json.dumps(ranges),
+                                 **(notes or {})})
+
+
+def load_mapper(path: str | Path) -> MappingNetwork:
+    """Read a mapper written by `save_mapper`, in evaluation mode, with its discretizer.
+
+    Raises InputError for a file that is missing, truncated or holds another network.
+    """
+    tensors, metadata = load_tensors(path)
+    try:
+        ranges = json.loads(metadata["discretizer"])
+        bins = Discretizer(np.array(ranges["low"]), np.array(ranges["high"]), ranges["bins"])
+        network = MappingNetwork(MapperConfig(**json.loads(metadata["config"])), bins)
+        network.load_state_dict({name: t.float() for name, t in tensors.items()})
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise InputError(f"{path} does not hold a mapping network: {str(error).splitlines()[0]}") from error
+    return network.eval()

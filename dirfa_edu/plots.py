@@ -1,0 +1,278 @@
+"""Figures of the course: one colour per symbol, one way to show a figure, alt text always.
+
+Every function returns a matplotlib Figure that pyplot does not know of, so nothing is drawn twice and nothing leaks.
+Colours are Okabe and Ito's colour-blind-safe set; lines differ in dash as well as in colour.
+
+Notebook: 00_tour (palette), and all others.
+"""
+
+import io
+from pathlib import Path
+from typing import Sequence
+
+import numpy as np
+
+from .animation import ATTRIBUTES, FPS, column
+
+# one colour per symbol of the notation table, the same in prose, plots and widgets
+COLOURS = {
+    "A": "#0072B2",  # audio features: blue
+    "Y": "#000000",  # the true animation: black
+    "y_bar": "#009E73",  # true bins: green
+    "y_tilde": "#CC79A7",  # generated bins: pink
+    "y_hat": "#D55E00",  # decoded values: vermilion
+    "k": "#E69F00",  # what top-k keeps: orange
+    "M": "#56B4E9",  # the mask: sky blue
+    "I_src": "#B5B5B5",  # the source image: grey
+    "I_tgt": "#F0E442",  # the target image: yellow
+    "Z": "#332288",  # driving attributes: indigo
+}
+SAMPLES = ["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # sample 0, 1, 2 ...
+DASHES = ["-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1))]
+SHOWN = ("AU25", "AU12", "AU45", "pose_Ry")  # mouth open, smile, blink, yaw
+LABELS = {"AU25": "AU25 lips part", "AU12": "AU12 smile", "AU45": "AU45 blink", "pose_Ry": "yaw (rad)"}
+
+
+def new(rows: int = 1, cols: int = 1, width: float = 8.0, height: float = 2.6, **options):
+    """A new Figure and its axes, `width` x `height` inches in all, as `matplotlib.pyplot.subplots` gives them.
+
+    >>> fig, ax = new()
+    >>> ax.set_xlabel("frame t").get_text()
+    'frame t'
+    """
+    from matplotlib.figure import Figure
+
+    fig = Figure(figsize=(width, height), layout="constrained")
+    return fig, fig.subplots(rows, cols, **options)
+
+
+def png(fig, dpi: int = 72) -> bytes:
+    """The figure as PNG bytes, the same for the same figure: no dates, a palette of at most 255 colours."""
+    from PIL import Image
+
+    fig.canvas.draw_idle()
+    raw = io.BytesIO()
+    fig.savefig(raw, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
+    small = io.BytesIO()
+    Image.open(raw).convert("RGB").quantize(255, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    return small.getvalue()
+
+
+def show(fig, alt: str, dpi: int = 72) -> None:
+    """Show a figure with its alt text: the only way a notebook shows one.
+
+    The text travels in the output's metadata (an <img alt> in every exported page), as the plain-text form, and as a
+    caption below the picture for readers that know no alt text.
+    Raises ValueError without a sentence of at least 20 characters.
+    """
+    from IPython.display import display
+
+    if len(alt.strip()) < 20:
+        raise ValueError("alt text is one sentence that says what the figure shows")
+    data = {"image/png": png(fig, dpi), "text/plain": f"Figure: {alt}"}
+    display(data, raw=True, metadata={"image/png": {"alt": alt}})
+    display({"text/markdown": f"*Figure: {alt}*", "text/plain": alt}, raw=True)
+
+
+def attention_mask(mask, title: str = "", heads: Sequence[int] | None = None):
+    """Heat maps of a mask (T, T) or (H, T, T), one per head; forbidden entries (-inf) are hatched grey.
+
+    Row: the frame that looks (query). Column: the frame looked at (key). Paper: Fig. 2. Notebook: 03_biased_mask.
+    """
+    mask = np.asarray(mask, np.float64)
+    mask = mask[None] if mask.ndim == 2 else mask  # (H, T, T)
+    heads = range(len(mask)) if heads is None else heads
+    finite = np.isfinite(mask)
+    low = min(mask[finite].min(), -1e-6) if finite.any() else -1.0
+    fig, axes = new(1, len(heads), width=min(2.1 * len(heads) + 1.2, 10), height=2.6, squeeze=False)
+    for ax, h in zip(axes[0], heads):
+        ax.set_facecolor("#D9D9D9")
+        ax.patch.set_hatch("///")
+        ax.patch.set_edgecolor("#A6A6A6")
+        shown = np.ma.masked_invalid(mask[h])
+        drawn = ax.imshow(shown, cmap="viridis", vmin=low, vmax=0, interpolation="nearest")
+        ax.set(title=f"head {h + 1}" if len(mask) > 1 else title, xlabel="looked at (key)")
+    axes[0, 0].set_ylabel("looking frame (query)")
+    if len(mask) > 1:
+        fig.suptitle(title)
+    fig.colorbar(drawn, ax=list(axes[0]), label="added to the scores (hatched: $-\\infty$)", shrink=0.9)
+    return fig
+
+
+def attention_weights(weights, query: int, title: str = ""):
+    """Attention weights (H, T) or (T,) of one looking frame, a line per head, over the age of the frame looked at."""
+    weights = np.atleast_2d(np.asarray(weights))
+    fig, ax = new(height=2.6)
+    ages = np.arange(query + 1)
+    for h, row in enumerate(weights):
+        ax.plot(ages, row[query - ages], DASHES[h % 6] if isinstance(DASHES[h % 6], str) else "-",
+                color=SAMPLES[h % 6], label=f"head {h + 1}")
+    ax.set(xlabel=f"age in frames, seen from frame {query} (0 is now)", ylabel="weight", title=title)
+    ax.set_ylim(bottom=0)
+    if len(weights) > 1:
+        ax.legend(ncols=2, fontsize=8)
+    return fig
+
+
+def histogram_per_au(Y, attributes: Sequence[str] | None = None, bins: int = 50):
+    """Histogram of each attribute of an animation (T, 23), log counts, with the share of exact zeros.
+
+    Paper: 3.2.1. Notebook: 02_discretization.
+    """
+    Y = np.asarray(Y)
+    attributes = list(attributes or ATTRIBUTES)
+    cols = min(6, len(attributes))
+    rows = -(-len(attributes) // cols)
+    fig, axes = new(rows, cols, width=9.5, height=1.35 * rows + 0.3, squeeze=False)
+    for ax, name in zip(axes.flat, attributes):
+        values = Y[:, column(name)]
+        ax.hist(values, bins=bins, range=(0, 5) if name.startswith("AU") else None, color=COLOURS["Y"], log=True)
+        zeros = (values == 0).mean()
+        ax.set_title(f"{name}" + (f"  0: {zeros:.0%}" if name.startswith("AU") else ""), fontsize=8)
+        ax.tick_params(labelsize=6)
+    for ax in axes.flat[len(attributes):]:
+        ax.axis("off")
+    fig.supylabel("frames (log)", fontsize=8)
+    return fig
+
+
+def bin_likelihood(probabilities, attribute: str = "", k: int | None = None, truth: int | None = None,
+                   centroids=None, window: tuple[int, int] | None = None):
+    """The likelihood (D,) of each bin of one attribute at one frame; bars that top-k keeps are orange.
+
+    `truth` marks the true bin, `centroids` (D,) labels the axis in value units, `window` shows bins lo..hi-1 only.
+    Paper: 3.2.2 (top-k). Notebook: 04_mapper.
+    """
+    p = np.asarray(probabilities, np.float64)
+    x = np.arange(len(p)) if centroids is None else np.asarray(centroids)
+    kept = np.zeros(len(p), bool)
+    kept[np.argsort(-p, kind="stable")[: k or 0]] = True
+    lo, hi = window or (0, len(p))
+    fig, ax = new(height=2.4)
+    width = (x[1] - x[0]) if len(x) > 1 else 1
+    ax.bar(x[lo:hi], p[lo:hi], width, color=np.where(kept[lo:hi], COLOURS["k"], "#9A9A9A"))
+    if truth is not None:
+        ax.axvline(x[truth], color=COLOURS["y_bar"], dashes=(4, 2), label="true bin")
+        ax.legend(fontsize=8)
+    unit = "bin d" if centroids is None else "value of the bin's centroid"
+    ax.set(xlabel=f"{attribute}: {unit}", ylabel="likelihood")
+    if k:
+        ax.set_title(f"k = {k} keeps {p[kept].sum():.0%} of the likelihood (orange)", fontsize=9)
+    return fig
+
+
+def likelihood_over_time(probabilities, truth=None, low: float = 0.0, high: float = 5.0, attribute: str = ""):
+    """Likelihood (T, D) of one attribute as a heat map over time, the true values (T,) as a line on top."""
+    p = np.asarray(probabilities, np.float64)
+    fig, ax = new(height=2.8)
+    shown = np.sqrt(p / p.max(1, keepdims=True)).T  # (D, T), each frame's most likely bin is brightest
+    ax.imshow(shown, origin="lower", aspect="auto", cmap="cividis", extent=(0, len(p) / FPS, low, high))
+    if truth is not None:
+        ax.plot((np.arange(len(p)) + 0.5) / FPS, truth, color="white", lw=1.2, label="truth Y")
+        ax.legend(fontsize=8, facecolor="#555555", labelcolor="white")
+    ax.set(xlabel="seconds", ylabel=attribute)
+    return fig
+
+
+def samples_over_time(samples, truth=None, attributes: Sequence[str] = SHOWN, title: str = ""):
+    """Samples (S, T, 23) over time, one row per attribute, a colour and a dash per sample, the truth (T, 23) black."""
+    samples = np.asarray(samples)
+    fig, axes = new(len(attributes), 1, width=9, height=1.25 * len(attributes) + 0.5, sharex=True, squeeze=False)
+    for ax, name in zip(axes[:, 0], attributes):
+        seconds = (np.arange(samples.shape[1]) + 0.5) / FPS
+        for i, Y in enumerate(samples):
+            ax.plot(seconds, Y[:, column(name)], linestyle=DASHES[i % 6], color=SAMPLES[i % 6], lw=1.2,
+                    label=f"sample {i}" if len(samples) <= 6 else None)
+        if truth is not None:
+            ax.plot((np.arange(len(truth)) + 0.5) / FPS, np.asarray(truth)[:, column(name)], color=COLOURS["Y"],
+                    lw=1.6, alpha=0.8, label="truth")
+        ax.set_ylabel(LABELS.get(name, name), fontsize=8)
+    axes[-1, 0].set_xlabel("seconds")
+    axes[0, 0].set_title(title, fontsize=10)
+    if axes[0, 0].get_legend_handles_labels()[0]:
+        axes[0, 0].legend(ncols=4, fontsize=7, loc="upper right")
+    return fig
+
+
+def animation_lines(samples, path: str | Path | None = None, title: str = "the same speech, different animations"):
+    """AU25, AU12, AU45 and yaw of the samples (S, T, 23) over time; written to `path` as PNG where one is given."""
+    from .files import atomic_path
+
+    fig = samples_over_time(samples, title=title)
+    if path is not None:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(png(fig, dpi=100))
+    return fig
+
+
+def film_strip_figure(rows, labels: Sequence[str] = (), times: Sequence[float] = (), size: float = 1.0):
+    """Film strips: a list of frame stacks (n, H, W, 3) uint8, one row each, with row labels and seconds above.
+
+    Notebook: 00_tour.
+    """
+    n = max(len(row) for row in rows)
+    fig, axes = new(len(rows), n, width=size * n + 0.6, height=size * len(rows) + 0.3, squeeze=False)
+    for r, row in enumerate(rows):
+        for i, ax in enumerate(axes[r]):
+            ax.set(xticks=[], yticks=[])
+            ax.spines[:].set_visible(False)
+            if i < len(row):
+                ax.imshow(row[i], interpolation="lanczos")
+            if r == 0 and i < len(times):
+                ax.set_title(f"{times[i]:.1f} s", fontsize=8)
+        if r < len(labels):
+            axes[r, 0].set_ylabel(labels[r], fontsize=8)
+    fig.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    return fig
+
+
+def mel_with_window(mel, frame: int, wave=None):
+    """Log-mel spectrogram (20, M) with the window of one video frame framed, the wave (N,) above it.
+
+    The frame itself is the dark band, its window of 20 mel frames the box. Paper: 4.1. Notebook: 01_features.
+    """
+    from .audio import BEFORE, HOP, MELS_PER_FRAME, SAMPLE_RATE, WINDOW
+
+    mel = np.asarray(mel)
+    seconds = HOP / SAMPLE_RATE
+    fig, axes = new(2 if wave is not None else 1, 1, width=9, height=3.4 if wave is not None else 2.4, sharex=True,
+                    squeeze=False, height_ratios=[1, 1.6] if wave is not None else None)
+    if wave is not None:
+        axes[0, 0].plot(np.arange(len(wave)) / SAMPLE_RATE, wave, color=COLOURS["A"], lw=0.4)
+        axes[0, 0].axvspan(frame / FPS, (frame + 1) / FPS, color="#444444", alpha=0.5)
+        axes[0, 0].set_ylabel("wave")
+    ax = axes[-1, 0]
+    ax.imshow(mel, origin="lower", aspect="auto", cmap="cividis", extent=(0, mel.shape[1] * seconds, 0, len(mel)))
+    start = (MELS_PER_FRAME * frame - BEFORE) * seconds
+    ax.add_patch(_rectangle(start, 0, WINDOW * seconds, len(mel)))
+    ax.set(xlabel="seconds", ylabel="mel band", title=f"the window of frame {frame}: 20 mel frames x 20 bands")
+    return fig
+
+
+def _rectangle(x, y, width, height):
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((x, y), width, height, fill=False, edgecolor="white", lw=2)
+
+
+def curve(log: Sequence[dict], keys: Sequence[str], x: str = "step", title: str = "", logy: bool = False):
+    """Lines of a training log: a list of dicts with the key `x` and some of `keys`. Notebook: 04_mapper, 05_generator."""
+    fig, ax = new(height=2.6)
+    for i, key in enumerate(keys):
+        points = [(row[x], row[key]) for row in log if key in row and row[key] is not None]
+        if points:
+            ax.plot(*zip(*points), linestyle=DASHES[i % 6], color=SAMPLES[i % 6], label=key)
+    ax.set(xlabel=x, title=title, yscale="log" if logy else "linear")
+    ax.legend(fontsize=8)
+    return fig
+
+
+def trade_off(points: Sequence[dict], x: str, y: str, label: str = "name", title: str = ""):
+    """Scatter of named points, e.g. lip error against expression diversity over k. Notebook: 06_evaluation."""
+    fig, ax = new(width=6, height=3)
+    for i, point in enumerate(points):
+        ax.plot(point[x], point[y], "os^Dv<>P"[i % 8], color=SAMPLES[i % 6])
+        ax.annotate(str(point[label]), (point[x], point[y]), xytext=(5, 4), textcoords="offset points", fontsize=8)
+    ax.set(xlabel=x, ylabel=y, title=title)
+    ax.margins(0.15)
+    return fig
