@@ -2,11 +2,12 @@
 
 `draw(**params)` is pure and returns a Figure; each parameter lists its stops (at most 9). Only core ipywidgets are
 used, so arrow keys, tab and screen readers work, and nothing is loaded from the network. The chapters' explorers
-are in the second half of this file, one function each, so that a test can sweep them all.
+are in `explorers.py`, one function each, so that a test can sweep them all.
 """
 
 import base64
 import html
+import io
 import itertools
 import json
 from pathlib import Path
@@ -170,8 +171,6 @@ class Explorer:
 
 
 def _pixels(picture: bytes) -> np.ndarray:
-    import io
-
     from PIL import Image
 
     return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
