@@ -47,9 +47,9 @@ def temporally_biased_mask(T: int, heads: int, tau: int = TAU, style: str = "ali
     Raises InputError for another style, or sizes below 1. Paper: 3.2.3, Fig. 2 right. Notebook: 03_biased_mask.
 
     >>> temporally_biased_mask(3, heads=1, tau=2, style="single")[0]
-    tensor([[0., -inf, -inf],
-            [-1., 0., -inf],
-            [-inf, -1., 0.]])
+    tensor([[ 0., -inf, -inf],
+            [-1.,  0., -inf],
+            [-inf, -1.,  0.]])
     """
     if min(T, heads, tau) < 1:
         raise InputError(f"a mask needs T, heads and tau of at least 1, not {T}, {heads}, {tau}")

@@ -1,0 +1,155 @@
+"""The command `dirfa-edu`: talk, extract, train, evaluate, reproduce, doctor.
+
+Whatever a user gives that cannot be used ends in one sentence and exit code 2.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from .files import InputError, atomic_path, data_path
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
+                  help="DIRFA: audio-driven talking faces with diverse facial animations.")
+
+
+@app.command()
+def talk(speech: Annotated[Path, typer.Argument(help="a recording: wav, flac, ogg or mp3")],
+         portrait: Annotated[Path, typer.Option(help="a neutral, frontal portrait: png or jpg")],
+         out: Annotated[Path, typer.Option(help="folder for the results")] = Path("demo"),
+         samples: Annotated[int, typer.Option(help="how many different faces")] = 3,
+         seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 0) -> None:
+    """Make one portrait speak a recording, in several plausible ways."""
+    from tqdm.auto import tqdm
+
+    from .talk import talk as run
+
+    result = run(speech, portrait, out, samples, seed,
+                 progress=lambda title, items, total: tqdm(items, total=total, desc=f"{title:9s}", unit="frame"))
+    typer.echo(f"{samples} talking faces of {result['animations'].shape[1] / 25:.1f} s:")
+    for path in result["files"]:
+        typer.echo(f"  {path}")
+    typer.echo("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items()))
+
+
+@app.command()
+def extract(video: Annotated[Path, typer.Argument(help="a clip of one face: mp4 or webm")],
+            out: Annotated[Path, typer.Option(help="folder for the results")] = Path("extracted")) -> None:
+    """Measure the 23 attributes of a real clip (OpenFace-like) and cut out a source portrait."""
+    from .animation import write_openface
+    from .files import make_folder
+    from .talk import save_png
+    from .vision import extract as run
+
+    found = run(video)
+    make_folder(out)
+    write_openface(out / f"{video.stem}.csv", found["animation"], success=found["valid"])
+    save_png(out / f"{video.stem}.png", found["portrait"])
+    typer.echo(f"{len(found['valid'])} frames, a face in {int(found['valid'].sum())} of them; weak: AU06 AU09 AU14 AU15")
+    typer.echo(f"  {out / (video.stem + '.csv')}\n  {out / (video.stem + '.png')}")
+
+
+@app.command()
+def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
+          preset: Annotated[str, typer.Option(help="notebook, shipped or paper")] = "shipped",
+          data: Annotated[str, typer.Option(help="samples, or a folder of clips")] = "samples",
+          out: Annotated[Path, typer.Option(help="folder for weights, checkpoint and log")] = Path("runs"),
+          steps: Annotated[Optional[int], typer.Option(help="instead of the preset's budget")] = None,
+          minutes: Annotated[Optional[float], typer.Option(help="instead of the preset's budget")] = None,
+          seed: int = 0, device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto") -> None:
+    """Train a network; run the same line again to go on after an interruption."""
+    from . import training
+    from .corpus import Corpus
+    from .generator import save_generator
+    from .mapper import save_mapper
+
+    if network not in training.PRESETS or preset not in training.PRESETS[network]:
+        raise InputError(f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
+                         "presets are notebook, shipped and paper")
+    settings = dict(training.PRESETS[network][preset])
+    if steps or minutes:
+        settings = {k: v for k, v in settings.items() if k not in ("steps", "minutes")}
+        settings |= {"steps": steps, "minutes": minutes}
+    corpus = Corpus(data)
+    settings |= {"seed": seed, "device": device, "checkpoint": out / f"{network}.checkpoint"}
+    if network == "mapper":
+        trained, log = training.train_mapper(corpus.select(split="train", kind="speech"), **settings)
+        save_mapper(out / "mapper.safetensors", trained)
+    else:
+        clips = corpus.select(split="train", rendered=True)
+        trained, log = training.train_generator(clips, **settings,
+                                                validation=corpus.select(split="test", kind="probe"))
+        save_generator(out / "generator.safetensors", trained)
+    with atomic_path(out / f"{network}.log.json") as temporary:
+        temporary.write_text(json.dumps(log, indent=1))
+    typer.echo(f"{out / (network + '.safetensors')}: {json.dumps(log[-1])}")
+
+
+@app.command()
+def evaluate(network: Annotated[str, typer.Argument(help="mapper or generator")],
+             weights: Annotated[Optional[Path], typer.Option(help="instead of the shipped ones")] = None,
+             json_file: Annotated[Optional[Path], typer.Option("--json", help="write the figures here too")] = None,
+             ) -> None:
+    """Measure a network on the test split of the sample corpus."""
+    from .evaluate import evaluate_generator, evaluate_mapper
+
+    runs = {"mapper": evaluate_mapper, "generator": evaluate_generator}
+    if network not in runs:
+        raise InputError(f"nothing to evaluate called {network!r}: choose mapper or generator")
+    figures = runs[network](weights)
+    for name, value in figures.items():
+        typer.echo(f"{name:45s} {value}")
+    if json_file:
+        with atomic_path(json_file) as temporary:
+            temporary.write_text(json.dumps(figures, indent=1))
+
+
+@app.command()
+def reproduce(table: Annotated[str, typer.Argument(help="table4 or table5")],
+              preset: Annotated[str, typer.Option(help="laptop or full")] = "laptop",
+              seeds: int = 1, out: Path = Path("results")) -> None:
+    """Run one of the paper's tables at the scale of a laptop and judge its claims."""
+    from .reproduce import reproduce as run
+
+    typer.echo(run(table, preset=preset, seeds=seeds, out=out))
+
+
+@app.command()
+def doctor(data: Annotated[bool, typer.Option("--data", help="compare every file with the manifest")] = False) -> None:
+    """Say whether this installation can run: packages, sample data, weights."""
+    from importlib.metadata import version
+
+    from .training import load_pretrained
+
+    for package in ("torch", "numpy", "librosa", "numba", "av", "jupyterlab"):
+        typer.echo(f"{package:12s} {version(package)}")
+    typer.echo(f"{'samples':12s} {data_path()}")
+    for name in ("mapper", "generator", "sync"):
+        load_pretrained(name)
+        typer.echo(f"{name:12s} loads")
+    if data:
+        from .corpus import Corpus
+
+        problems = Corpus("samples").check()
+        if problems:
+            raise InputError(f"{len(problems)} damaged: {problems[0]}")
+        typer.echo("data         every file as in the manifest")
+
+
+def main() -> None:
+    """Entry point: one sentence and exit code 2 for bad input, 130 for Ctrl-C."""
+    try:
+        app()
+    except InputError as error:
+        typer.echo(f"dirfa-edu: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("dirfa-edu: stopped", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

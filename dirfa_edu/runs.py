@@ -1,0 +1,87 @@
+"""A training run: its device, its clock, and checkpoints from which it goes on where it stopped.
+
+Notebooks: 04_mapper, 05_generator.
+"""
+
+import json
+import math
+import time
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from .files import InputError, atomic_path
+
+
+def pick_device(device: str = "auto"):
+    """A Lightning Fabric for one device: "auto" takes a GPU if there is one, with bf16 where it is fast."""
+    from lightning_fabric import Fabric
+
+    gpu = torch.cuda.is_available() and device in ("auto", "cuda", "gpu")
+    fast = gpu or torch.ops.mkldnn._is_mkldnn_bf16_device_supported()
+    return Fabric(accelerator="cuda" if gpu else "cpu", devices=1, precision="bf16-mixed" if fast else "32-true")
+
+
+class Clock:
+    """How far a run is: counts steps and seconds, also over interruptions, against a budget of either."""
+
+    def __init__(self, steps: int | None, minutes: float | None) -> None:
+        if not steps and not minutes:
+            raise InputError("give training a budget: steps or minutes")
+        self.steps, self.minutes, self.step, self.spent, self.tick = steps, minutes, 0, 0.0, time.monotonic()
+
+    def share(self) -> float:
+        """Share of the budget used, 0..1."""
+        now = time.monotonic()
+        self.spent, self.tick = self.spent + now - self.tick, now
+        return min(1.0, self.step / self.steps if self.steps else self.spent / (60 * self.minutes))
+
+    def rate(self, peak: float, warm_up: int = 100) -> float:
+        """Learning rate: linear warm-up, then half a cosine down to zero."""
+        return peak * min(1.0, (self.step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * self.share()))
+
+
+def save_checkpoint(path: Path | None, clock: Clock, noise: torch.Generator, log: list, **parts) -> None:
+    """Write everything a run needs to go on: networks, optimizers, the random generator, the clock and the log."""
+    if path is None:
+        return
+    state = {name: part.state_dict() for name, part in parts.items()}
+    state |= {"step": clock.step, "spent": clock.spent, "noise": noise.get_state(), "log": json.dumps(log),
+              "dropout": torch.get_rng_state()}
+    with atomic_path(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_checkpoint(path: Path | None, clock: Clock, noise: torch.Generator, log: list, **parts) -> bool:
+    """Continue from a checkpoint if there is one. Raises InputError for one that is damaged or of another shape."""
+    if path is None or not Path(path).is_file():
+        return False
+    try:
+        state = torch.load(path, weights_only=True)  # tensors and numbers only, never code
+        for name, part in parts.items():
+            part.load_state_dict(state[name])
+    except Exception as error:  # torch raises many kinds for a file that is cut or of another network
+        raise InputError(f"cannot resume from {path} ({str(error).splitlines()[0]}): delete it to start again, "
+                         "or give the settings it was made with") from error
+    clock.step, clock.spent = state["step"], state["spent"]
+    noise.set_state(state["noise"])
+    torch.set_rng_state(state["dropout"])
+    log[:] = json.loads(state["log"])
+    return True
+
+
+def smooth_weights(average: nn.Module, network: nn.Module, step: int, decay: float = 0.998) -> None:
+    """Exponential moving average of the weights, quicker at the start."""
+    decay = min(decay, (1 + step) / (10 + step))
+    with torch.no_grad():
+        for slow, fast in zip(average.parameters(), network.parameters()):
+            slow.lerp_(fast.to(slow.dtype), 1 - decay)
+
+
+def bar(progress: bool, clock: Clock, title: str):
+    """A progress bar over the budget, in per cent."""
+    from tqdm.auto import tqdm
+
+    return tqdm(total=100, initial=int(100 * clock.share()), desc=title, disable=not progress, unit="%",
+                bar_format="{desc} {percentage:3.0f}% |{bar:30}| {elapsed} {postfix}")

@@ -1,0 +1,133 @@
+"""The main job from end to end: one recording and one portrait in, several talking faces out.
+
+Notebook: 00_tour.
+"""
+
+import time
+from pathlib import Path
+from typing import Callable, Iterator
+
+import numpy as np
+import torch
+
+from . import audio
+from .animation import write_openface
+from .files import InputError, atomic_path, make_folder
+from .generator import Encoded, GenerationNetwork
+from .sampling import generate
+from .training import load_pretrained
+from .video import film_strip, write_mp4
+
+BATCH = 8  # frames rendered at once
+
+
+def load_portrait(path: str | Path, size: int) -> np.ndarray:
+    """Read a picture, cut its middle square and bring it to `size` px -> (size, size, 3) uint8.
+
+    Raises InputError for a file that is missing or no picture. Notebook: 00_tour.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no portrait at {path}")
+    try:
+        with Image.open(path) as opened:
+            picture = opened.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError) as error:
+        raise InputError(f"{path} is not a picture that can be read: give a png or jpg portrait") from error
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    picture = picture.crop((left, top, left + side, top + side))
+    if side != size:
+        picture = picture.resize((size, size), Image.Resampling.LANCZOS)
+    return np.asarray(picture)
+
+
+def to_tensor(pictures: np.ndarray) -> torch.Tensor:
+    """uint8 (..., S, S, 3) -> float (B, 3, S, S) in 0..1."""
+    pictures = np.array(pictures, ndmin=4)
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255  # (B, 3, S, S)
+
+
+@torch.inference_mode()
+def render_frames(generator: GenerationNetwork, portrait: np.ndarray | Encoded, Y: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield frames (S, S, 3) uint8 of the portrait moved by an animation Y (T, 23), a few at a time in memory.
+
+    The portrait is taken as neutral: attributes are relative to it. Paper: Eq. 6. Notebook: 05_generator.
+    """
+    fast = torch.ops.mkldnn._is_mkldnn_bf16_device_supported()
+    with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+        source = portrait if isinstance(portrait, Encoded) else generator.encode(to_tensor(portrait))
+        for first in range(0, len(Y), BATCH):
+            pictures = generator.render(source, torch.as_tensor(Y[first:first + BATCH], dtype=torch.float32))
+            yield from (pictures.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+
+
+def talk(speech: str | Path, portrait: str | Path, out: str | Path = "demo", samples: int = 3, seed: int = 0,
+         top_k: float | dict | None = None, temperature: float | dict | None = None,
+         progress: Callable | None = None, mapper=None, generator=None) -> dict:
+    """Make `samples` talking faces of one portrait for one recording; files go to the folder `out`.
+
+    Writes sample_1.mp4 ... (H.264 with the speech, 25 fps), sample_1.csv ... (OpenFace columns), film_strip.png and
+    attributes.png. Returns {"files": paths, "seconds": {step: time}, "animations": (samples, T, 23)}.
+    The same seed gives the same files. `progress(title, iterable, total)` may show progress.
+    Raises InputError before anything is written if speech, portrait or folder cannot be used.
+    Paper: Fig. 1. Notebook: 00_tour.
+    """
+    from . import plots
+
+    seconds, tick = {}, time.perf_counter()
+
+    def lap(name: str) -> None:
+        nonlocal tick
+        seconds[name], tick = time.perf_counter() - tick, time.perf_counter()
+
+    if samples < 1:
+        raise InputError(f"give at least 1 sample, not {samples}")
+    progress = progress or (lambda title, items, total: items)
+    wave = audio.load(speech)
+    mapper, generator = mapper or load_pretrained("mapper"), generator or load_pretrained("generator")
+    face = load_portrait(portrait, generator.config.size)
+    out = make_folder(out)
+    lap("load")
+    A = audio.frame_features(wave)  # (T, 400)
+    lap("features")
+    animations = generate(mapper, A, samples, seed, top_k, temperature,
+                          progress=lambda frames: progress("animation", frames, len(A)))
+    lap("animation")
+    files, stacks = [], []
+    for i, Y in enumerate(animations, start=1):
+        kept: list[np.ndarray] = []
+        strip_frames = set(strip_times(len(Y)))
+
+        def frames() -> Iterator[np.ndarray]:
+            shown = progress(f"sample {i}", render_frames(generator, face, Y), len(Y))
+            for t, frame in enumerate(shown):
+                if t in strip_frames:
+                    kept.append(frame)
+                yield frame
+
+        write_mp4(out / f"sample_{i}.mp4", frames(), wave)
+        write_openface(out / f"sample_{i}.csv", Y)
+        stacks.append(np.stack(kept))
+        files += [out / f"sample_{i}.mp4", out / f"sample_{i}.csv"]
+    lap("video")
+    strip, lines = out / "film_strip.png", out / "attributes.png"
+    save_png(strip, film_strip(stacks, frames=list(range(len(stacks[0])))))
+    plots.animation_lines(animations, path=lines)
+    lap("pictures")
+    return {"files": files + [strip, lines], "seconds": seconds, "animations": animations}
+
+
+def strip_times(T: int, columns: int = 12) -> list[int]:
+    """The frames a film strip shows: evenly over the clip, or all of a very short one."""
+    return sorted({int(t) for t in np.linspace(0, T - 1, min(columns, T)).round()})
+
+
+def save_png(path: str | Path, picture: np.ndarray) -> None:
+    """Write a picture (H, W, 3) uint8 as PNG, whole or not at all."""
+    from PIL import Image
+
+    with atomic_path(path) as temporary:
+        Image.fromarray(picture).save(temporary)

@@ -1,0 +1,295 @@
+"""The two training loops. Both write checkpoints atomically, resume where they stopped, and keep a log of figures.
+
+The mapper learns Eq. 5 by teacher forcing with a corrupted history; the generator learns Eq. 7 on random pairs of
+frames of one clip. A budget is a number of steps (repeatable) or of minutes (for a class).
+
+Paper: 3.2.4, 3.3.1, 4.1. Notebooks: 04_mapper, 05_generator.
+"""
+
+import math
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .animation import GROUPS, LIPS, N_ATTRIBUTES
+from .discretize import Discretizer
+from .files import InputError, data_path
+from .generator import Discriminator, GenerationNetwork, GeneratorConfig, load_generator
+from .losses import (attribute, cross_entropy, generator_objective, lsgan_discriminator, lsgan_generator, perceptual,
+                     pixel)
+from .mapper import MapperConfig, MappingNetwork, load_mapper
+from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, smooth_weights
+
+# how far fed-back bins are moved in training, as a share of D: lips strongly, so that they listen to the audio and
+# not to themselves; expression lightly, or rare expressions freeze
+HISTORY_NOISE = 0.008
+HISTORY_NOISE_LIPS = 0.05
+PRESETS = {  # what the command `dirfa-edu train` runs
+    "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 5000, "batch": 16},
+               "paper": {"steps": 400_000, "batch": 64, "window": 150}},
+    "generator": {"notebook": {"minutes": 0.8, "config": GeneratorConfig(size=64, width=24)},
+                  "shipped": {"steps": 6000, "config": GeneratorConfig()},
+                  "paper": {"steps": 300_000, "config": GeneratorConfig(size=256, width=64)}},
+}
+
+
+def load_pretrained(name: str):
+    """The shipped "mapper", "generator" or "sync" network, in evaluation mode.
+
+    Raises InputError for another name, or where data_samples holds no weights.
+
+    >>> load_pretrained("mapper").config.bins
+    500
+    """
+    from .sync import load_sync
+
+    loaders = {"mapper": load_mapper, "generator": load_generator, "sync": load_sync}
+    if name not in loaders:
+        raise InputError(f"no shipped network {name!r}: choose one of {', '.join(loaders)}")
+    return loaders[name](data_path("models", f"{name}.safetensors"))
+
+
+# ---- mapper ---------------------------------------------------------------------------------------------------------
+def mapper_tracks(clips: list) -> list[tuple[np.ndarray, list[np.ndarray]]]:
+    """Clips -> (audio features (T, 400), [animations (T, 23)]): the measured track and further draws, if shipped."""
+    out = []
+    for clip in clips:
+        A, tracks = clip.features(), [clip.animation(), *clip.truth().get("draws", [])]
+        T = min(len(A), *(len(track) for track in tracks))
+        out.append((A[:T], [track[:T] for track in tracks]))
+    return out
+
+
+def held_out(items: list) -> tuple[list, list]:
+    """Every 12th item for validation, the others for training; a single item serves as both."""
+    validation = items[::12]
+    return [item for i, item in enumerate(items) if i % 12] or items, validation
+
+
+def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: torch.Generator) -> tuple:
+    """Random windows -> A (B, T, 400), corrupted bins of the frames before, true bins (-100 where padded)."""
+    def draw(n: int) -> int:
+        return int(torch.randint(n, (1,), generator=noise))
+
+    A = torch.zeros(batch, window, data[0][0].shape[1])
+    y = torch.full((batch, window + 1, N_ATTRIBUTES), -100)  # one frame more: row t is the input of row t + 1
+    for b in range(batch):
+        features, tracks = data[draw(len(data))]
+        track = tracks[draw(len(tracks))]
+        first = draw(max(1, len(track) - window + 1))
+        n = min(window, len(track) - first)
+        A[b, :n] = features[first:first + n]
+        y[b, 1:n + 1] = track[first:first + n]
+        y[b, 0] = track[first - 1] if first else bins.bins  # the start token before a clip's first frame
+    previous, started = y[:, :-1].clamp(min=0), y[:, :-1] < bins.bins
+    spread = torch.full((N_ATTRIBUTES,), HISTORY_NOISE * bins.bins)
+    spread[LIPS] = HISTORY_NOISE_LIPS * bins.bins
+    hit = (torch.rand(batch, window, 1, generator=noise) < 0.4) & started
+    moved = previous + (torch.randn(previous.shape, generator=noise) * spread).round().long()
+    previous = torch.where(hit, moved.clamp(0, bins.bins - 1), previous)
+    return augment(A, noise), previous, y[:, 1:]
+
+
+def augment(A: Tensor, noise: torch.Generator) -> Tensor:
+    """Other rooms and other voices: a random level, spectral tilt and shift along the mel axis, the same for a window.
+
+    A (B, T, 400), values 0..1.
+    """
+    B, T, _ = A.shape
+    mel = A.view(B, T, 20, 20)  # (B, T, time, mel)
+    level, tilt, shift = (torch.randn(B, 1, 1, 1, generator=noise) * s for s in (0.03, 0.05, 0.6))
+    neighbour = torch.where(shift > 0, mel.roll(1, -1), mel.roll(-1, -1))
+    mel = torch.lerp(mel, neighbour, shift.abs().clamp(max=1))
+    mel = mel + level + tilt * torch.linspace(-1, 1, 20)
+    return (mel + 0.01 * torch.randn(mel.shape, generator=noise)).clamp(0, 1).flatten(2)  # (B, T, 400)
+
+
+def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: int | None = None,
+                 minutes: float | None = None, batch: int = 12, window: int = 75, lr: float = 6e-4, seed: int = 0,
+                 checkpoint: str | Path | None = None, device: str = "auto", progress: bool = True,
+                 every: int = 250) -> tuple[MappingNetwork, list[dict]]:
+    """Train a mapping network on clips (see corpus.Clip) -> (network in evaluation mode, log of figures).
+
+    With `checkpoint` the run writes there every `every` steps and continues from it. The log's rows hold step, loss and,
+    for held-out clips, bits per attribute of each group.
+    Paper: Eq. 5. Notebook: 04_mapper.
+    """
+    data, validation = held_out(mapper_tracks(clips))
+    bins = Discretizer.fit([track for _, tracks in data for track in tracks], config.bins)
+    data = [(torch.from_numpy(A), [torch.from_numpy(bins.encode(y)) for y in tracks]) for A, tracks in data]
+    torch.manual_seed(seed)
+    noise = torch.Generator().manual_seed(seed)
+    fabric, network = pick_device(device), MappingNetwork(config, bins)
+    average = deepcopy(network).eval()
+    optimizer = torch.optim.AdamW(network.parameters(), lr, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
+    model, optimizer = fabric.setup(network, optimizer)
+    clock, log = Clock(steps, minutes), []
+    parts = {"network": network, "average": average, "optimizer": optimizer}
+    load_checkpoint(checkpoint, clock, noise, log, **parts)
+    model.train()
+    with bar(progress, clock, "mapper") as shown:
+        while clock.share() < 1:
+            for group in optimizer.param_groups:
+                group["lr"] = clock.rate(lr)
+            A, previous, y = (x.to(fabric.device) for x in mapper_batch(data, bins, batch, window, noise))
+            out = model(A, previous)
+            if config.probabilistic:
+                loss = cross_entropy(out, y)
+            else:  # "w/o Prob": regression to the same values, scaled to 0..1
+                loss = ((out - (y + 0.5) / config.bins).square() * (y >= 0)).sum() / (y >= 0).sum()
+            optimizer.zero_grad()
+            fabric.backward(loss)
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+            clock.step += 1
+            smooth_weights(average, network, clock.step)
+            if clock.step % every == 0 or clock.share() >= 1:
+                log.append({"step": clock.step, "seconds": round(clock.spent), "loss": round(loss.item(), 4),
+                            **mapper_bits(average, validation)})
+                save_checkpoint(checkpoint, clock, noise, log, **parts)
+            shown.n = int(100 * clock.share())
+            shown.set_postfix_str(f"loss {loss.item():.3f}", refresh=clock.step % 10 == 0)
+    average.discretizer = bins
+    return average.to("cpu").eval(), log
+
+
+@torch.inference_mode()
+def mapper_bits(network: MappingNetwork, data: list) -> dict[str, float]:
+    """Teacher-forced bits per attribute of each group on (features, [tracks]) pairs; squared error without bins."""
+    device, losses = next(network.parameters()).device, []
+    for A, tracks in data:
+        y = torch.from_numpy(network.discretizer.encode(tracks[0]))
+        previous = torch.cat([network.start(1)[0], y[:-1]]).to(device)  # (T, 23)
+        out = network(torch.as_tensor(A, device=device)[None], previous[None])[0].float().cpu()
+        if network.config.probabilistic:
+            losses.append(nn.functional.cross_entropy(out.transpose(1, 2), y, reduction="none") / math.log(2))
+        else:
+            losses.append((out - (y + 0.5) / network.config.bins).square())
+    mean = torch.cat(losses).mean(0)  # (23,)
+    return {name: round(mean[index].mean().item(), 3) for name, index in GROUPS.items()}
+
+
+def repeat_bits(data: list, validation: list, bins: Discretizer) -> dict[str, float]:
+    """Baseline for `mapper_bits`: repeat the last bin, with the histogram of steps seen in training."""
+    D = bins.bins
+
+    def steps_of(tracks: list[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.diff(bins.encode(y), axis=0) for y in tracks]) + D  # (frames, 23), 0..2D
+
+    train = steps_of([y for _, tracks in data for y in tracks])
+    test = steps_of([tracks[0] for _, tracks in validation])
+    bits = np.empty(N_ATTRIBUTES)
+    for j in range(N_ATTRIBUTES):
+        count = np.bincount(train[:, j], minlength=2 * D + 1) + 0.1  # a little for steps never seen
+        bits[j] = -np.log2(count / count.sum())[test[:, j]].mean()
+    return {name: round(float(bits[index].mean()), 3) for name, index in GROUPS.items()}
+
+
+# ---- generator ------------------------------------------------------------------------------------------------------
+def generator_pairs(clips: list, size: int) -> list[tuple[Tensor, Tensor]]:
+    """Rendered clips -> [(frames uint8 (T, 3, S, S), attributes (T, 23))], shrunk to `size` where larger."""
+    out = []
+    for clip in clips:
+        frames = torch.from_numpy(clip.frames()).permute(0, 3, 1, 2)  # (T, 3, S, S)
+        truth = clip.truth()
+        Z = torch.from_numpy(np.asarray(truth["clean"] if "clean" in truth else clip.animation(), np.float32))
+        if frames.shape[-1] != size:
+            frames = nn.functional.interpolate(frames.float(), size=(size, size), mode="area").round().to(torch.uint8)
+        n = min(len(frames), len(Z))
+        out.append((frames[:n].contiguous(), Z[:n]))
+    return out
+
+
+def pair_batch(data: list, batch: int, noise: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Random pairs of frames of one clip -> I_src, Z_src, I_tgt, Z_tgt. Paper: 3.3."""
+    rows = []
+    for _ in range(batch):
+        frames, Z = data[int(torch.randint(len(data), (1,), generator=noise))]
+        src, tgt = torch.randint(len(frames), (2,), generator=noise).tolist()
+        rows.append((frames[src].float() / 255, Z[src], frames[tgt].float() / 255, Z[tgt]))
+    return tuple(torch.stack(column) for column in zip(*rows))
+
+
+def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *, steps: int | None = None,
+                    minutes: float | None = None, batch: int = 8, lr: float = 4e-4, seed: int = 0,
+                    validation: list | None = None, adversarial_from: float = 0.6, lambda_adv: float = 0.05,
+                    lambda_perceptual: float = 0.1, checkpoint: str | Path | None = None, device: str = "auto",
+                    progress: bool = True, every: int = 250) -> tuple[GenerationNetwork, list[dict]]:
+    """Train a generation network on rendered clips -> (network in evaluation mode, log of figures).
+
+    The first `adversarial_from` of the budget learns from pixels and phi alone; then the discriminator and its
+    attribute head join. The log's rows hold step, loss, and PSNR on `validation` clips with the gain over copying
+    the source (`psnr`, `gain`).
+    Paper: Eq. 6-10. Notebook: 05_generator.
+    """
+    from .vision import load_face_resnet
+
+    data = generator_pairs(clips, config.size)
+    unseen = generator_pairs(validation or [], config.size)
+    torch.manual_seed(seed)
+    noise, fabric = torch.Generator().manual_seed(seed), pick_device(device)
+    G, D = GenerationNetwork(config), Discriminator(config.size)
+    G, D = (net.to(memory_format=torch.channels_last) for net in (G, D))
+    average, phi = deepcopy(G).eval(), load_face_resnet().to(fabric.device)
+    g_optimizer = torch.optim.AdamW(G.parameters(), lr, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
+    d_optimizer = torch.optim.AdamW(D.parameters(), 2e-4, betas=(0.5, 0.99), weight_decay=1e-4, fused=True)
+    g_model, g_optimizer = fabric.setup(G, g_optimizer)
+    d_model, d_optimizer = fabric.setup(D, d_optimizer)
+    average = average.to(fabric.device)
+    clock, log = Clock(steps, minutes), []
+    parts = {"network": G, "average": average, "discriminator": D, "optimizer": g_optimizer, "d": d_optimizer}
+    load_checkpoint(checkpoint, clock, noise, log, **parts)
+    with bar(progress, clock, "generator") as shown:
+        while clock.share() < 1:
+            for group in g_optimizer.param_groups:
+                group["lr"] = clock.rate(lr)
+            I_src, Z_src, I_tgt, Z_tgt = (x.to(fabric.device) for x in pair_batch(data, batch, noise))
+            I_src, I_tgt = (x.contiguous(memory_format=torch.channels_last) for x in (I_src, I_tgt))
+            z = Z_tgt / G.scale
+            I_hat = g_model(I_src, Z_tgt, Z_src)
+            with fabric.autocast():
+                rec = perceptual(phi.features(I_tgt), phi.features(I_hat))
+            loss = pixel(I_tgt, I_hat) + lambda_perceptual * rec
+            if clock.share() >= adversarial_from:
+                d_optimizer.zero_grad()
+                real, z_real = d_model(I_tgt)
+                fake, _ = d_model(I_hat.detach())  # detached: D's loss must not teach G
+                d_loss = lsgan_discriminator(real.float(), fake.float()) + attribute(None, z_real.float(), z) / 23
+                fabric.backward(d_loss)
+                d_optimizer.step()
+                patches, z_fake = d_model(I_hat)
+                # Eq. 7; D's gradients from this pass are dropped at its next zero_grad
+                loss = pixel(I_tgt, I_hat) + lambda_adv * generator_objective(
+                    lsgan_generator(patches.float()), rec, attribute(None, z_fake.float(), z) / 23,
+                    lambda_rec=lambda_perceptual / lambda_adv)
+            g_optimizer.zero_grad()
+            fabric.backward(loss)
+            nn.utils.clip_grad_norm_(G.parameters(), 1.0)
+            g_optimizer.step()
+            clock.step += 1
+            smooth_weights(average, G, clock.step)
+            if clock.step % every == 0 or clock.share() >= 1:
+                log.append({"step": clock.step, "seconds": round(clock.spent), "loss": round(loss.item(), 4),
+                            **generator_gain(average, unseen or data)})
+                save_checkpoint(checkpoint, clock, noise, log, **parts)
+            shown.n = int(100 * clock.share())
+            shown.set_postfix_str(f"loss {loss.item():.3f}", refresh=clock.step % 10 == 0)
+    return average.to("cpu").eval(), log
+
+
+@torch.inference_mode()
+def generator_gain(network: GenerationNetwork, data: list, frames: int = 6) -> dict[str, float]:
+    """PSNR of rendering some frames of each clip from its first, and the gain over copying that first frame, in dB."""
+    ours, copied = [], []
+    device = next(network.parameters()).device
+    for pictures, Z in data:
+        chosen = torch.linspace(1, len(pictures) - 1, frames).long()
+        source, target = pictures[:1].to(device) / 255, pictures[chosen].to(device) / 255
+        made = network(source, Z[chosen].to(device), Z[:1].to(device))
+        for pair, out in ((made, ours), (source.expand_as(target), copied)):
+            out.append(-10 * torch.log10((pair - target).square().mean((1, 2, 3)).clamp_min(1e-10)))
+    psnr, base = torch.cat(ours).mean().item(), torch.cat(copied).mean().item()
+    return {"psnr": round(psnr, 2), "gain": round(psnr - base, 2)}

@@ -1,0 +1,72 @@
+"""Eq. 5 and 7-10 against their formulas."""
+
+import math
+
+import pytest
+import torch
+
+from dirfa_edu import losses
+
+
+def test_cross_entropy_is_the_mean_of_minus_log_p():
+    g = torch.Generator().manual_seed(0)
+    logits, y = torch.randn(2, 3, 23, 5, generator=g), torch.randint(0, 5, (2, 3, 23), generator=g)
+    p = torch.exp(logits) / torch.exp(logits).sum(-1, keepdim=True)
+    by_hand = -torch.log(torch.gather(p, -1, y[..., None])).mean()
+    assert losses.cross_entropy(logits, y).item() == pytest.approx(by_hand.item(), rel=1e-5)
+
+
+def test_uniform_prediction_costs_log_d_and_padding_costs_nothing():
+    y = torch.zeros(1, 4, 23, dtype=torch.long)
+    assert losses.cross_entropy(torch.zeros(1, 4, 23, 500), y).item() == pytest.approx(math.log(500), rel=1e-5)
+    logits = torch.randn(1, 4, 23, 7, generator=torch.Generator().manual_seed(1))
+    padded = y.clone()
+    padded[:, 2:] = -100
+    assert losses.cross_entropy(logits, padded).item() == pytest.approx(
+        losses.cross_entropy(logits[:, :2], y[:, :2]).item(), rel=1e-5)
+
+
+def test_lsgan_has_its_minimum_at_the_right_labels():
+    real, fake = torch.full((4,), 0.3, requires_grad=True), torch.full((4,), 0.6, requires_grad=True)
+    loss = losses.lsgan_discriminator(real, fake)
+    assert loss.item() == pytest.approx(0.5 * 0.7 ** 2 + 0.5 * 0.6 ** 2)
+    loss.backward()
+    assert (real.grad < 0).all() and (fake.grad > 0).all()  # real goes up to 1, fake goes down to 0
+    assert losses.lsgan_discriminator(torch.ones(3), torch.zeros(3)).item() == 0
+
+
+def test_the_generator_wants_what_the_discriminator_calls_real():
+    fake = torch.full((4,), 0.2, requires_grad=True)
+    losses.lsgan_generator(fake).backward()
+    assert (fake.grad < 0).all()
+    # Eq. 8 as printed has its minimum for G at 1 for "fake": the two must not be confused
+    assert losses.lsgan_generator(torch.ones(3)) < losses.lsgan_generator(torch.zeros(3))
+
+
+def test_perceptual_is_zero_on_equal_features_and_blind_to_level_size():
+    a = [torch.rand(2, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.rand(2, 8, 4, 4)]
+    b = [x + 0.1 for x in a]
+    assert losses.perceptual(a, a).item() == 0
+    assert losses.perceptual([a[0] * 50, a[1]], [b[0] * 50, b[1]]).item() == pytest.approx(
+        losses.perceptual(a, b).item(), rel=1e-4)
+
+
+def test_attribute_loss_is_the_squared_norm_averaged_over_the_batch():
+    z, real, fake = torch.zeros(2, 23), torch.full((2, 23), 0.5), torch.full((2, 23), -1.0)
+    assert losses.attribute(real, fake, z).item() == pytest.approx(23 * 0.25 + 23)
+    assert losses.attribute(None, fake, z).item() == pytest.approx(23)
+
+
+def test_objective_is_eq_7():
+    adv, rec, attr = torch.tensor(0.5), torch.tensor(0.2), torch.tensor(3.0)
+    assert losses.generator_objective(adv, rec, attr, 10, 2).item() == pytest.approx(0.5 + 2 + 6)
+
+
+def test_pixel_loss_prefers_the_right_picture():
+    g = torch.Generator().manual_seed(0)
+    target = torch.rand(1, 3, 32, 32, generator=g)
+    assert losses.pixel(target, target).item() == 0
+    middle, corner = target.clone(), target.clone()
+    middle[..., 14:18, 14:18] = 0
+    corner[..., :4, :4] = 0
+    assert losses.pixel(target, middle) > losses.pixel(target, corner)

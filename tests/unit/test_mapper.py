@@ -1,0 +1,113 @@
+"""The mapping network: what it may see, and that both of its ways of running are one function."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from dirfa_edu.discretize import Discretizer
+from dirfa_edu.files import InputError
+from dirfa_edu.mapper import Block, MapperConfig, MappingNetwork, load_mapper, save_mapper
+from dirfa_edu.masks import temporally_biased_mask
+
+
+def network(**settings) -> MappingNetwork:
+    torch.manual_seed(0)
+    made = MappingNetwork(MapperConfig(**{"bins": 12, "tau": 6, "d_model": 32, "layers": 2, "heads": 4, **settings}))
+    made.discretizer = Discretizer(np.zeros(23), np.ones(23), made.config.bins)
+    return made.eval()
+
+
+def clip(T: int = 25, bins: int = 12):
+    g = torch.Generator().manual_seed(1)
+    y = torch.randint(0, bins, (1, T, 23), generator=g)
+    y[:, 0] = bins
+    return torch.rand(1, T, 400, generator=g), y
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+@pytest.mark.parametrize("bias", ["alibi", "single", "none", "sinusoidal"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_ring_cache_equals_full_recompute_across_the_wrap(layers, bias, inside):
+    net, (A, y) = network(layers=layers, bias=bias, bias_inside=inside), clip()
+    with torch.no_grad():
+        full, rings = net(A, y)[0], net.new_rings(1)
+        steps = torch.stack([net.step(A[:, t], y[:, t], rings, t, net.ring_bias(t))[0] for t in range(25)])
+    assert (full - steps).abs().max() < 1e-5
+    assert full.std() > 1e-3
+
+
+def test_the_future_does_not_leak():
+    net, (A, y) = network(), clip()
+    with torch.no_grad():
+        before = net(A, y)
+        A[:, 15:] += 1
+        y[:, 16:] = (y[:, 16:] + 3) % 12
+        after = net(A, y)
+    assert torch.equal(before[:, :15], after[:, :15])
+    assert (before[:, 15] - after[:, 15]).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("layers", [1, 3])
+def test_l_banded_layers_see_l_times_tau_minus_one_frames_back(layers):
+    net, (A, y) = network(layers=layers), clip(40)
+    A.requires_grad_(True)
+    net(A, y)[0, 39].sum().backward()
+    seen = A.grad[0].abs().sum(-1) > 0
+    reach = layers * (6 - 1)
+    assert seen[39 - reach] and not seen[:39 - reach].any()
+
+
+def test_one_layer_is_eq_1_written_out():
+    block = Block(MapperConfig(d_model=8, heads=2, dropout=0.0)).eval()
+    x, M = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(2)), temporally_biased_mask(5, 2, 3)
+    h = block.norm_attention(x)[0]
+    W, b = block.qkv.weight, block.qkv.bias
+    heads = []
+    for i in range(2):
+        cut = slice(4 * i, 4 * i + 4)
+        Q, K, V = (h @ W[8 * n:8 * n + 8][cut].T + b[8 * n:8 * n + 8][cut] for n in range(3))
+        heads.append(torch.softmax(Q @ K.T / math.sqrt(4) + M[i], -1) @ V)
+    out = x[0] + block.out(torch.cat(heads, -1))
+    out = out + block.feed(block.norm_feed(out))
+    assert torch.allclose(block(x, M)[0], out, atol=1e-6)
+    weights = block.attention(x, M)
+    assert torch.allclose(weights.sum(-1), torch.ones(1, 2, 5), atol=1e-6) and weights[0, 0, 0, 1] == 0
+
+
+def test_the_start_token_is_no_bin():
+    net, (A, y) = network(), clip(3)
+    with torch.no_grad():
+        outs = []
+        for first in range(13):
+            y[:, 0] = first
+            outs.append(net(A, y)[0, 0])
+    assert min((outs[12] - other).abs().max() for other in outs[:12]) > 1e-4
+
+
+def test_without_probability_there_is_one_number_an_attribute():
+    net, (A, y) = network(probabilistic=False), clip()
+    assert net(A, y).shape == (1, 25, 23)
+
+
+def test_saved_weights_load_and_damaged_ones_are_refused(tmp_path):
+    net, (A, y) = network(), clip()
+    save_mapper(tmp_path / "m.safetensors", net)
+    again = load_mapper(tmp_path / "m.safetensors")
+    assert again.config == net.config and np.array_equal(again.discretizer.high, net.discretizer.high)
+    assert torch.allclose(again(A, y), net(A, y), atol=0.02)  # fp16 on disk
+    whole = (tmp_path / "m.safetensors").read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(whole[:len(whole) // 2])
+    with pytest.raises(InputError, match="whole safetensors"):
+        load_mapper(tmp_path / "cut.safetensors")
+    with pytest.raises(InputError, match="no weights"):
+        load_mapper(tmp_path / "none.safetensors")
+
+
+def test_shapes_that_do_not_fit_are_named():
+    net, (A, y) = network(), clip()
+    with pytest.raises(InputError, match="do not fit"):
+        net(A[:, :5], y)
+    with pytest.raises(InputError, match="multiple"):
+        MappingNetwork(MapperConfig(d_model=30, heads=4))

@@ -1,0 +1,53 @@
+"""The masks of Fig. 2, rows by hand."""
+
+import math
+
+import pytest
+import torch
+
+from dirfa_edu import masks
+from dirfa_edu.files import InputError
+
+INF = math.inf
+
+
+def test_causal_mask_rows_by_hand():
+    assert masks.causal_mask(3).tolist() == [[0, -INF, -INF], [0, 0, -INF], [0, 0, 0]]
+
+
+def test_biased_mask_rows_by_hand():
+    M = masks.temporally_biased_mask(4, heads=2, tau=3)  # slopes 2^-4 and 2^-8
+    assert M[0].tolist() == [[0, -INF, -INF, -INF], [-1 / 16, 0, -INF, -INF], [-2 / 16, -1 / 16, 0, -INF],
+                             [-INF, -2 / 16, -1 / 16, 0]]
+    assert M[1][3].tolist() == [-INF, -2 / 256, -1 / 256, 0]
+
+
+def test_against_a_loop_written_from_the_papers_words():
+    T, H, tau = 23, 4, 7
+    M = masks.temporally_biased_mask(T, H, tau)
+    for h in range(H):
+        slope = 2 ** (-8 * (h + 1) / H)
+        for i in range(T):
+            for j in range(T):
+                hidden = j > i or i - j >= tau
+                assert M[h, i, j].item() == (-INF if hidden else pytest.approx(-slope * (i - j)))
+
+
+def test_slopes_fall_by_a_constant_ratio_and_end_at_two_to_the_minus_eight():
+    slopes = masks.alibi_slopes(8)
+    assert slopes[-1].item() == 2 ** -8
+    assert torch.allclose(slopes[1:] / slopes[:-1], torch.full((7,), 0.5))
+
+
+def test_a_constant_added_to_a_row_changes_no_attention():
+    scores = torch.randn(1, 6, 6, generator=torch.Generator().manual_seed(0))
+    M = masks.temporally_biased_mask(6, 1, 6)
+    position = 2.0 ** -8 * torch.arange(6.0)  # penalty by position instead of by age: rows differ by a constant
+    other = masks.causal_mask(6) + position[None, None, :]
+    assert torch.allclose(torch.softmax(scores + M, -1), torch.softmax(scores + other, -1), atol=1e-6)
+
+
+def test_unknown_style_is_named():
+    with pytest.raises(InputError, match="alibi, single, none"):
+        masks.temporally_biased_mask(3, 1, style="linear")
+    assert (masks.temporally_biased_mask(5, 2, 5, "none") == masks.causal_mask(5)).all()
