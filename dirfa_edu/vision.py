@@ -1,10 +1,11 @@
 """Faces in pictures: where they are, 468 landmarks, head pose, Action Units, identity.
 
-MediaPipe's BlazeFace and FaceMesh (Apache-2.0) run through LiteRT; identity.py holds dlib's face ResNet. Pose is a
-weighted Procrustes fit of MediaPipe's canonical face; Action Units are distances between landmarks after that fit, scaled to OpenFace's 0-5: OpenFace-like, not OpenFace. They are good for AU 01 02 07 12 25 26 45, fair for 04 05 10 17
-20 23, and weak for 06 09 14 15, which hardly move any landmark: with OpenFace at hand, give its CSV instead.
+MediaPipe's BlazeFace and FaceMesh (Apache-2.0) run through LiteRT. geometry.py turns the landmarks into pose and AUs
+(good for AU 01 02 07 12 25 26 45, weak for 06 09 14 15), identity.py holds dlib's face ResNet; their names are
+importable from here.
 
-One rule cuts a face out of a picture everywhere: face box x 1.5, eyes level. A box is (centre x, centre y, side, angle).
+One rule cuts a face out of a picture everywhere: face box x 1.5, eyes level. A box is (centre x, centre y, side,
+angle) in px and radians.
 
 Paper: 4.1 (the paper extracts the same 23 numbers with OpenFace). Notebook: 07_your_own_face.
 """
@@ -16,8 +17,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .animation import AU_NUMBERS, AU_RANGE, FPS, POSE
+from .animation import FPS, POSE, column
 from .files import InputError, data_path
+from .geometry import align, attributes_from_landmarks, au_measures, canonical_face, pose_from_landmarks  # noqa: F401
 from .identity import CHIP, FaceResNet, load_face_resnet  # noqa: F401
 from .video import read_mp4
 
@@ -25,6 +27,7 @@ CROP = 1.5  # side of a crop in face boxes
 MESH_SIZE, DETECT_SIZE = 192, 128  # input sizes of the two networks, px
 # the 20 mouth points of the 68-point scheme (48..67) among FaceMesh's 468
 MOUTH = [61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87]
+PORTRAIT_AUS = ["AU12", "AU25", "AU26", "AU45"]  # near zero in a good portrait
 EYE_CORNERS = [33, 263]  # outer corners; 33 is on the left of the image
 
 Box = tuple[float, float, float, float]
@@ -203,87 +206,64 @@ def crop_frames(frames: np.ndarray, L: np.ndarray, size: int = 128, still: bool 
     return np.stack([warp(frame, box, size) for frame, box in zip(frames, boxes)])
 
 
-@lru_cache(maxsize=1)
-def canonical_face() -> dict[str, np.ndarray]:
-    """MediaPipe's mean face: vertices (468, 3) in mm on OpenFace's axes (x right, y down, z away), Procrustes weights
-    (468,), triangles (898, 3)."""
-    with np.load(data_path("models", "canonical_face.npz")) as stored:
-        return dict(stored)
+def extract(video: str | Path, size: int = 128) -> dict:
+    """Measure a video of one face -> dict with everything the networks need, at 25 fps.
 
-
-def align(L: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Weighted Procrustes: the similarity L ~ scale R V + shift that lays the canonical face V on landmarks (T, 468, 3).
-
-    Returns the landmarks seen from the front in mm (T, 468, 3), rotations (T, 3, 3), scales (T,) in px per mm, shifts
-    (T, 3) in px. Frames of NaN stay NaN.
+    animation (T, 23), relative pose; valid (T,) bool, a face was seen; pose_offset (6,), the clip's neutral pose;
+    frames (T, size, size, 3) uint8, one still crop; portrait (256, 256, 3) uint8, the most neutral frame;
+    wave (N,) 16 kHz or None. Raises InputError for no face, a face in less than half of the frames, or two faces of
+    like size (smaller ones in the background are ignored). Paper: 4.1. Notebook: 07_your_own_face.
     """
-    V, w = canonical_face()["vertices"].astype(np.float64), canonical_face()["weights"].astype(np.float64)
-    w = w / w.sum()
-    good = np.isfinite(L[:, :, :2]).all((1, 2))
-    X = np.where(good[:, None, None], L, V).astype(np.float64)
-    x_mean, v_mean = np.einsum("n,tnk->tk", w, X), w @ V
-    centred, reference = X - x_mean[:, None], V - v_mean
-    U, _, Wt = np.linalg.svd(np.einsum("n,tni,nj->tij", w, centred, reference))
-    U[:, :, 2] *= np.sign(np.linalg.det(U @ Wt))[:, None]  # a rotation, never a mirror image
-    R = U @ Wt
-    scale = np.einsum("n,tni,tij,nj->t", w, centred, R, reference) / (w @ (reference**2).sum(1))
-    front = np.einsum("tni,tij->tnj", centred, R) / scale[:, None, None] + v_mean
-    shift = x_mean - scale[:, None] * (R @ v_mean)
-    for array in (front, R, scale, shift):
-        array[~good] = np.nan
-    return front, R, scale, shift
+    frames, fps, wave = read_mp4(video)
+    for t in np.linspace(0, len(frames) - 1, 5).astype(int):
+        areas = [(x1 - x0) * (y1 - y0) for x0, y0, x1, y1 in (f["box"] for f in find_faces(frames[t]))]
+        if len(areas) > 1 and areas[1] > 0.5 * areas[0]:
+            raise InputError(f"{video} shows {len(areas)} faces at {t / fps:.1f} s: cut it so that one is left")
+    L = landmarks(frames)
+    seen = np.isfinite(L[:, 0, 0])
+    if not seen.any():
+        raise InputError(f"no face found in {video}: film one face, from the front, in good light")
+    if seen.mean() < 0.5:
+        raise InputError(f"a face was found in only {seen.sum()} of {len(seen)} frames of {video}: film it nearer")
+    absolute = attributes_from_landmarks(L, frames.shape[2:0:-1], absolute=True)
+
+    # 25 fps: numbers are interpolated at the middles of the new frames, pictures are the nearest ones
+    T = max(1, round(len(frames) * FPS / fps))
+    middles = (np.arange(T) + 0.5) * fps / FPS - 0.5  # in old frames
+    nearest = middles.round().astype(int).clip(0, len(frames) - 1)
+    Y = np.stack([np.interp(middles, np.arange(len(frames)), column) for column in absolute.T], axis=1)
+    offset = np.median(Y[seen[nearest]][:, POSE], axis=0)
+    Y[:, POSE] -= offset
+    # a portrait looks ahead, lips closed, eyes open; a tenth of a radian counts as one AU step
+    busy = 10 * np.abs(absolute[:, POSE[:3]]).max(1) + absolute[:, [column(au) for au in PORTRAIT_AUS]].sum(1)
+    calmest = np.where(seen, busy, np.inf).argmin()
+    return {"animation": Y.astype(np.float32), "valid": seen[nearest], "pose_offset": offset,
+            "portrait": warp(frames[calmest], crop_box(L[calmest]), 256),
+            "frames": crop_frames(frames[nearest], L[nearest], size), "wave": wave}
 
 
-def pose_from_landmarks(L: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Head pose of landmarks (T, 468, 3) in frames of `size` (width, height) px -> (T, 6): pitch, yaw, roll in radians,
-    x, y, z in mm, all absolute, on OpenFace's axes and with the focal length OpenFace guesses. NaN where L is NaN.
+# where dlib's five points (outer and inner corners of both eyes, base of the nose) lie in a face chip, and who they are
+CHIP_POINTS = np.array([[0.8596, 0.2135], [0.6461, 0.2290], [0.1206, 0.2137], [0.3341, 0.2291], [0.4901, 0.6278]])
+CHIP_INDEX = [263, 362, 33, 133, 2]
 
-    Rx > 0 looks down, Ry > 0 turns the nose to the left of the image, Rz > 0 turns clockwise. Paper: 3.2.1.
+
+def face_chips(frames: np.ndarray, L: np.ndarray) -> torch.Tensor:
+    """Faces aligned for the face ResNet: frames (T, H, W, 3) uint8, landmarks (T, 468, 3) -> (T, 3, 150, 150) in 0..1.
+
+    Frames without a face are left out. Raises InputError where none is left.
     """
-    _, R, scale, shift = align(L)
-    width, height = size
-    focal = (500 * width / 640 + 500 * height / 480) / 2
-    z = focal / scale
-    # R = Rx Ry Rz, read back from its entries
-    pitch, yaw = np.arctan2(-R[:, 1, 2], R[:, 2, 2]), np.arcsin(R[:, 0, 2].clip(-1, 1))
-    roll = np.arctan2(-R[:, 0, 1], R[:, 0, 0])
-    x, y = (shift[:, 0] - width / 2) * z / focal, (shift[:, 1] - height / 2) * z / focal
-    return np.stack([pitch, yaw, roll, x, y, z], axis=1)
-
-
-# AU -> (AU intensity per mm, percentile over the clip that counts as the person's neutral)
-CALIBRATION = {1: (0.8, 20), 2: (0.8, 20), 4: (0.8, 20), 5: (1.5, 20), 6: (1.0, 20), 7: (1.5, 20), 9: (1.0, 20),
-               10: (1.0, 20), 12: (0.5, 20), 14: (0.5, 20), 15: (0.8, 20), 17: (0.8, 20), 20: (0.5, 20),
-               23: (0.6, 20), 25: (0.3, 5), 26: (0.3, 10), 45: (0.7, 30)}
-
-
-def au_measures(front: np.ndarray) -> np.ndarray:
-    """One distance in mm per Action Unit, (T, 17), that grows with it, from frontal landmarks (T, 468, 3)."""
-
-    def down(*points: int) -> np.ndarray:  # mean height, y downwards
-        return front[:, points, 1].mean(1)
-
-    def apart(a: int, b: int) -> np.ndarray:
-        return np.linalg.norm(front[:, a] - front[:, b], axis=1)
-
-    eyes, corners, mouth = down(33, 133, 362, 263), down(61, 291), down(13, 14)
-    measure = {
-        1: eyes - down(55, 107, 285, 336),  # inner brow up
-        2: eyes - down(70, 46, 300, 276),  # outer brow up
-        4: down(55, 285) - eyes - (apart(55, 285) + apart(107, 336)) / 2,  # brows down and together
-        5: eyes - down(159, 386),  # upper lid up
-        6: eyes - down(50, 280, 118, 347),  # cheek up
-        7: eyes - down(145, 374),  # lower lid up
-        9: eyes - down(98, 327, 48, 278),  # wings of the nose up
-        10: down(2) - down(37, 267, 0),  # upper lip up
-        12: mouth - corners + 0.7 * apart(61, 291),  # corners of the mouth up and out
-        14: apart(61, 291) - 0.5 * apart(0, 17),  # corners in: dimples
-        15: corners - mouth - 0.3 * apart(61, 291),  # corners down
-        17: down(2) - down(17) - (down(17) - down(18)) * 0.5,  # chin up
-        20: apart(61, 291),  # mouth wide
-        23: -(apart(0, 13) + apart(14, 17)),  # lips thin
-        25: apart(13, 14),  # lips apart
-        26: apart(152, 2),  # jaw down
-        45: -(apart(159, 145) + apart(386, 374) + apart(158, 153) + apart(385, 380)) / 4,  # eyes shut
-    }
-    return np.stack([measure[n] for n in AU_NUMBERS], axis=1)
+    target = (CHIP_POINTS + 0.25) / 1.5 - 0.5  # dlib's padding; relative to the chip's centre, in chips
+    middle = target.mean(0)
+    chips = []
+    for frame, points in zip(frames, L):
+        if not np.isfinite(points).all():
+            continue
+        found = points[CHIP_INDEX, :2].astype(np.float64)
+        a, b = (target - middle) @ [1, 1j], (found - found.mean(0)) @ [1, 1j]
+        similarity = (a.conj() @ b) / (a.conj() @ a).real  # least squares: turn and scale as one complex number
+        centre = found.mean(0) @ [1, 1j] - similarity * (middle @ [1, 1j])
+        box = (centre.real, centre.imag, abs(similarity), float(np.angle(similarity)))
+        chips.append(warp(frame, box, CHIP))
+    if not chips:
+        raise InputError("no frame shows a face, so there is no identity to measure")
+    return torch.from_numpy(np.stack(chips)).permute(0, 3, 1, 2).float() / 255  # (T, 3, 150, 150)

@@ -1,0 +1,217 @@
+"""Each figure against a closed form, and against the plausible mistake it invites."""
+
+import numpy as np
+import pytest
+
+from dirfa_edu import metrics
+from dirfa_edu.animation import GROUPS, LIPS, column
+from dirfa_edu.files import InputError
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+# ---- PSNR ----
+def test_psnr_closed_forms():
+    black = np.zeros((8, 8, 3))
+    assert metrics.psnr(black, black) == float("inf")
+    assert metrics.psnr(black, np.ones_like(black)) == pytest.approx(0)
+    assert metrics.psnr(black, np.full_like(black, 0.01)) == pytest.approx(40)
+    # noise of standard deviation s has MSE s^2: -20 log10 s
+    noisy = 0.5 + 0.05 * rng().standard_normal((256, 256))
+    assert metrics.psnr(np.full((256, 256), 0.5), noisy) == pytest.approx(-20 * np.log10(0.05), abs=0.1)
+
+
+def test_psnr_of_uint8_equals_psnr_of_floats_and_is_symmetric():
+    a, b = rng(1).integers(0, 256, (2, 16, 16, 3), dtype=np.uint8)
+    assert metrics.psnr(a, b) == pytest.approx(metrics.psnr(a / 255, b / 255))
+    assert metrics.psnr(a, b) == pytest.approx(metrics.psnr(b, a))
+
+
+def test_psnr_in_uint8_would_flatter_unrelated_pictures():
+    a, b = rng(2).integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
+
+    def published(x, y):  # the mistake: the difference, and its square, wrap around
+        return 10 * np.log10(255**2 / np.mean((x - y) ** 2))
+
+    assert published(a, b) > 27
+    # uniform independent values differ by MSE 1/6
+    assert metrics.psnr(a, b) == pytest.approx(10 * np.log10(6), abs=0.1)
+
+
+@pytest.mark.parametrize("a, b", [(np.zeros((4, 4)), np.zeros((4, 5))), (np.zeros((4, 4)), np.full((4, 4), 200.0)),
+                                  (np.zeros((4, 4)), np.full((4, 4), np.nan)), (np.zeros((0, 4)), np.zeros((0, 4)))])
+def test_psnr_refuses(a, b):
+    with pytest.raises(InputError):
+        metrics.psnr(a, b)
+
+
+# ---- SSIM ----
+def test_ssim_closed_forms():
+    image = rng(3).random((32, 32, 3))
+    assert metrics.ssim(image, image) == pytest.approx(1)
+    # two flat pictures: contrast terms cancel, the luminance term is left
+    a, b = np.full((16, 16), 0.2), np.full((16, 16), 0.6)
+    assert metrics.ssim(a, b) == pytest.approx((2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4), rel=1e-6)
+    # an inverted picture has the opposite structure
+    grey = 0.5 + 0.2 * (image[..., 0] - 0.5)
+    assert metrics.ssim(grey, 1 - grey) < 0
+
+
+def test_ssim_equals_a_direct_window_loop():
+    a, b = rng(4).random((2, 14, 13))
+    g = np.exp(-0.5 * (np.arange(-5, 6) / 1.5) ** 2)
+    w = np.outer(g, g) / np.outer(g, g).sum()
+    values = []
+    for i in range(4):
+        for j in range(3):
+            x, y = a[i:i + 11, j:j + 11], b[i:i + 11, j:j + 11]
+            mx, my = (w * x).sum(), (w * y).sum()
+            vx, vy, c = (w * (x - mx) ** 2).sum(), (w * (y - my) ** 2).sum(), (w * (x - mx) * (y - my)).sum()
+            values.append((2 * mx * my + 1e-4) * (2 * c + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4)))
+    assert metrics.ssim(a, b) == pytest.approx(np.mean(values), rel=1e-9)
+
+
+# ---- LMD ----
+def test_lmd_of_one_moved_point():
+    a = rng(5).random((3, 20, 2)) * 100
+    b = a.copy()
+    b[:, 0, 0] += 20  # the centroid moves by 1, so one point is 19 off and nineteen are 1 off
+    assert metrics.lmd(a, b) == pytest.approx((19 + 19 * 1) / 20)
+    assert metrics.lmd(a, b, reduce="sum") == pytest.approx(38)
+
+
+def test_lmd_ignores_where_the_mouth_is_but_not_its_shape():
+    a = rng(6).random((4, 68, 2)) * 100
+    assert metrics.lmd(a, a + [30, -7]) == pytest.approx(0, abs=1e-9)
+    assert metrics.lmd(a, 1.1 * a) > 1
+    uncentred = np.linalg.norm(a[:, 48:] - (a + [30, -7])[:, 48:], axis=2).mean()
+    assert uncentred > 30  # the mistake: head motion counted as lip error
+
+
+def test_lmd_uses_the_mouth_alone_and_face_lmd_all_points():
+    a = rng(7).random((2, 68, 2)) * 100
+    b = a.copy()
+    b[:, 20] += 40  # a brow point
+    assert metrics.lmd(a, b) == pytest.approx(0, abs=1e-9)
+    assert metrics.face_lmd(a, b) > 0.5
+
+
+def test_lmd_skips_frames_without_a_face_and_drops_depth():
+    a = rng(8).random((3, 468, 3)) * 100
+    b = a + 0.0
+    b[..., 2] += rng(9).random((3, 468)) * 50
+    b[1] = np.nan
+    assert metrics.lmd(a, b) == pytest.approx(0, abs=1e-9)
+    with pytest.raises(InputError, match="no frame"):
+        metrics.lmd(a, np.full_like(a, np.nan))
+
+
+@pytest.mark.parametrize("a, b, reduce", [((2, 20, 2), (3, 20, 2), "mean"), ((2, 21, 2), (2, 21, 2), "mean"),
+                                          ((2, 20, 2), (2, 20, 2), "max")])
+def test_lmd_refuses(a, b, reduce):
+    with pytest.raises(InputError):
+        metrics.lmd(np.zeros(a), np.zeros(b), reduce)
+
+
+# ---- blinks ----
+def track_with(blinks, frames=250, height=3.0, width=4):
+    track = np.full(frames, 0.1)
+    for t in blinks:
+        track[t:t + width] = height
+    return track
+
+
+def test_ebr_counts_blinks_per_second():
+    assert metrics.ebr(track_with([20, 90, 160])) == pytest.approx(0.3)
+    assert metrics.ebr(np.zeros(250)) == 0
+    assert metrics.ebr(track_with([20, 90, 160], width=5), fps=50) == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("what, track", [
+    ("a spike of one frame is noise", track_with([20, 90], width=1)),
+    ("a squint of a second is no blink", track_with([20, 120], width=25)),
+    ("half-closed eyes are no blink", track_with([20, 90], height=0.9)),
+])
+def test_ebr_does_not_count(what, track):
+    assert metrics.ebr(track) == 0, what
+
+
+def test_ebr_does_not_count_the_wobble_on_top_of_one_blink():
+    track = track_with([100], width=6)
+    track[102:104] -= 0.3  # crossing a threshold again would count two
+    assert metrics.ebr(track) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("track", [np.zeros(0), np.full(10, np.nan), np.zeros((5, 2))])
+def test_ebr_refuses(track):
+    with pytest.raises(InputError):
+        metrics.ebr(track)
+
+
+# ---- distributions ----
+def test_diversity_is_the_mean_distance_of_pairs_per_group():
+    samples = np.zeros((3, 5, 23))
+    samples[1, :, column("AU12")] = 3
+    samples[2, :, column("AU01")] = 4
+    found = metrics.diversity(samples)
+    assert found["upper"] == pytest.approx((3 + 4 + 5) / 3)
+    assert found["lips"] == found["blink"] == found["pose"] == 0
+    with pytest.raises(InputError):
+        metrics.diversity(samples[:1])
+
+
+def test_diversity_weighs_radians_and_millimetres_alike():
+    samples = np.zeros((2, 4, 23))
+    samples[1, :, column("pose_Ry")] = 0.1
+    angle = metrics.diversity(samples)["pose"]
+    samples = np.zeros((2, 4, 23))
+    samples[1, :, column("pose_Tz")] = 10
+    assert metrics.diversity(samples)["pose"] == pytest.approx(angle) == pytest.approx(1)
+
+
+def test_lip_errors_one_mean_closest():
+    truth = np.zeros((6, 23))
+    samples = np.zeros((2, 6, 23))
+    samples[0, :, LIPS], samples[1, :, LIPS] = 1, -3
+    samples[:, :, column("AU12")] = 5  # not a lip attribute
+    found = metrics.lip_errors(samples, truth)
+    assert found == pytest.approx({"one": 2, "mean": 1, "closest": 1})
+
+
+def test_frechet_of_gaussians():
+    a = rng(10).standard_normal((20000, 3))
+    b = 2 * rng(11).standard_normal((20000, 3)) + [1, 0, 0]
+    # |m|^2 + sum (s_a - s_b)^2
+    assert metrics.frechet(a, b) == pytest.approx(1 + 3, abs=0.1)
+    assert metrics.frechet(a, a) == pytest.approx(0, abs=1e-9)
+    assert metrics.frechet(a, b) == pytest.approx(metrics.frechet(b, a), rel=1e-6)
+
+
+def test_frechet_equals_scipys_matrix_root():
+    from scipy.linalg import sqrtm
+
+    a, b = rng(12).standard_normal((50, 4)) @ rng(13).random((4, 4)), rng(14).standard_normal((60, 4))
+    A, B = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
+    expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(A + B - 2 * sqrtm(A @ B).real)
+    assert metrics.frechet(a, b) == pytest.approx(expected, rel=1e-6)
+
+
+def test_frechet_on_differences_sees_what_frames_alone_do_not():
+    smooth = np.cumsum(0.05 * rng(15).standard_normal((400, 23)), axis=0)
+    shuffled = rng(16).permutation(smooth)  # the same faces in an impossible order
+    found = metrics.frechet_animation([shuffled], [smooth])
+    assert found["frames"] == pytest.approx(0, abs=1e-6)
+    assert found["differences"] > 0.1
+
+
+def test_jitter_grows_with_noise_in_its_own_group():
+    Y = np.zeros((50, 23))
+    Y[::2, GROUPS["pose"][0]] = 0.06
+    found = metrics.jitter(Y)
+    assert found["pose"] == pytest.approx(0.6 / 6) and found["lips"] == 0
+
+
+def test_s_off_is_a_difference_of_lags():
+    assert metrics.s_off(3, -2) == 5 and metrics.s_off(-2, 3) == 5

@@ -1,0 +1,240 @@
+"""Crops by hand, pose and Action Units of known faces, identity against the published network written out again."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from dirfa_edu import vision
+from dirfa_edu.animation import AU_NUMBERS, AUS, column
+from dirfa_edu.files import InputError, data_path, load_tensors
+
+
+def rotation(rx, ry, rz):
+    """R = Rx Ry Rz, written out."""
+    X = np.array([[1, 0, 0], [0, np.cos(rx), -np.sin(rx)], [0, np.sin(rx), np.cos(rx)]])
+    Y = np.array([[np.cos(ry), 0, np.sin(ry)], [0, 1, 0], [-np.sin(ry), 0, np.cos(ry)]])
+    Z = np.array([[np.cos(rz), -np.sin(rz), 0], [np.sin(rz), np.cos(rz), 0], [0, 0, 1]])
+    return X @ Y @ Z
+
+
+def posed(rx=0.0, ry=0.0, rz=0.0, scale=1.0, at=(64, 64)):
+    """The canonical face, turned, in pixels (468, 3)."""
+    return scale * vision.canonical_face()["vertices"] @ rotation(rx, ry, rz).T + [*at, 0]
+
+
+# ---- crops ----
+def test_warp_of_the_whole_picture_is_the_picture():
+    image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    assert np.array_equal(vision.warp(image, (8, 8, 16, 0.0), 16), image)
+
+
+def test_warp_turns_by_its_angle():
+    image = np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8)
+    # looking through a frame turned clockwise by 90 degrees shows the picture turned the other way
+    assert np.array_equal(vision.warp(image, (8, 8, 16, np.pi / 2), 16), np.rot90(image))
+
+
+def test_warp_repeats_edges_and_averages_when_it_shrinks():
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[::2] = 200  # stripes of one pixel
+    assert abs(int(vision.warp(image, (32, 32, 64, 0.0), 16).mean()) - 100) <= 1
+    assert (vision.warp(image, (32, 32, 64, 0.0), 16).std() < 1)  # and no moire
+    assert vision.warp(np.full((8, 8, 3), 9, np.uint8), (0, 0, 40, 0.3), 8).min() == 9
+
+
+def test_crop_rule_levels_the_eyes_and_takes_one_and_a_half_boxes():
+    upright = posed()
+    x, y, side, angle = vision.crop_box(upright)
+    extent = (upright.max(0) - upright.min(0))[:2].max()
+    assert side == pytest.approx(1.5 * extent) and angle == pytest.approx(0, abs=1e-6)
+    tilted = upright.copy()
+    tilted[:, :2] = (upright[:, :2] - 64) @ rotation(0, 0, 0.4)[:2, :2].T + 64
+    assert vision.crop_box(tilted)[2:] == pytest.approx((side, 0.4), rel=1e-5)
+
+
+# ---- pose ----
+@pytest.mark.parametrize("pose", [(0, 0, 0), (0.3, 0, 0), (0, -0.5, 0), (0, 0, 0.7), (0.2, -0.3, 0.1)])
+def test_pose_of_a_turned_canonical_face(pose):
+    L = posed(*pose, scale=2.0, at=(100, 120))[None]
+    assert vision.pose_from_landmarks(L, (640, 480))[0, :3] == pytest.approx(pose, abs=1e-5)
+
+
+def test_pose_signs_are_openfaces():
+    nose, top, left, right = 4, 10, 234, 454
+    assert posed(rx=0.3)[nose, 1] > posed()[nose, 1], "Rx > 0 looks down"
+    assert posed(ry=0.3)[nose, 0] < posed()[nose, 0], "Ry > 0 turns the nose to the left of the image"
+    assert posed(rz=0.3)[top, 0] > posed()[top, 0], "Rz > 0 turns clockwise"
+    assert posed()[left, 0] < posed()[right, 0]
+
+
+def test_translation_is_in_millimetres():
+    near, far = (vision.pose_from_landmarks(posed(scale=s, at=(320, 240))[None], (640, 480))[0] for s in (1.0, 0.5))
+    assert far[5] == pytest.approx(2 * near[5]) == pytest.approx(1000)  # focal length 500 px
+    moved = vision.pose_from_landmarks(posed(scale=0.5, at=(330, 240))[None], (640, 480))[0]
+    assert moved[3] - far[3] == pytest.approx(20)  # 10 px at half a pixel per mm
+
+
+def test_align_undoes_pose_and_size():
+    L = np.stack([posed(0.2, -0.3, 0.1, 1.7), np.full((468, 3), np.nan)])
+    front, R, scale, shift = vision.align(L)
+    assert np.allclose(front[0], vision.canonical_face()["vertices"], atol=1e-3)
+    assert np.allclose(R[0], rotation(0.2, -0.3, 0.1)) and scale[0] == pytest.approx(1.7)
+    assert np.isnan(front[1]).all() and np.isnan(scale[1])
+
+
+# ---- Action Units ----
+def one_second_of(change=None, frames=40):
+    """A still canonical face, changed in the second half of the clip."""
+    L = np.repeat(posed(scale=2.0)[None], frames, axis=0)
+    if change:
+        for points, (dx, dy) in change.items():
+            L[frames // 2:, list(points), 0] += 2 * dx
+            L[frames // 2:, list(points), 1] += 2 * dy
+    return L
+
+
+# what moves, in mm (x outwards is given per side) -> the AU that must rise most steeply from zero
+MOVES = {
+    "AU01": {(55, 107, 285, 336): (0, -4)},
+    "AU02": {(70, 46, 300, 276): (0, -4)},
+    "AU05": {(159, 386): (0, -2)},
+    "AU07": {(145, 374): (0, -2)},
+    "AU10": {(37, 267, 0): (0, -3)},
+    "AU12": {(61,): (-4, -5), (291,): (4, -5)},
+    "AU25": {(14, 17, 87, 317): (0, 6)},
+    "AU26": {(152, 17, 18): (0, 8)},
+    "AU45": {(159, 158, 386, 385): (0, 6)},
+}
+
+
+@pytest.mark.parametrize("au", MOVES)
+def test_an_action_unit_rises_with_its_own_movement(au):
+    Y = vision.attributes_from_landmarks(one_second_of(MOVES[au]), (640, 480))
+    assert Y[:20, column(au)].max() < 0.05
+    assert Y[20:, column(au)].min() > 0.5
+    assert 0 <= Y[:, :17].min() and Y[:, :17].max() <= 5
+
+
+def test_a_still_face_has_no_action_units_whoever_it_is():
+    wide = one_second_of()
+    wide[..., 0] = (wide[..., 0] - 64) * 1.2 + 64
+    for L in (one_second_of(), wide):
+        assert np.abs(vision.attributes_from_landmarks(L, (640, 480))).max() < 1e-3
+
+
+def test_turning_the_head_moves_pose_and_hardly_an_action_unit():
+    L = np.stack([posed(ry=angle, scale=2.0) for angle in np.linspace(-0.4, 0.4, 25)])
+    Y = vision.attributes_from_landmarks(L, (640, 480))
+    assert Y[:, :17].max() < 0.01
+    assert np.allclose(Y[:, column("pose_Ry")], np.linspace(-0.4, 0.4, 25), atol=1e-4)
+
+
+def test_frames_without_a_face_are_filled_from_their_neighbours():
+    L = one_second_of(MOVES["AU25"])
+    L[5:8] = np.nan
+    assert np.isfinite(vision.attributes_from_landmarks(L, (640, 480))).all()
+    with pytest.raises(InputError, match="face"):
+        vision.attributes_from_landmarks(np.full((4, 468, 3), np.nan), (640, 480))
+
+
+def test_measures_are_in_attribute_order():
+    assert vision.au_measures(posed()[None]).shape == (1, len(AU_NUMBERS)) == (1, len(AUS))
+
+
+# ---- identity ----
+def published_network(x, stored):
+    """face-api's own order of operations, layer by layer, in unfolded form; x (B, 3, 150, 150) in 0..255."""
+    def value(name):
+        t = stored[name].float()
+        return t * stored[name + ".range"][1] + stored[name + ".range"][0] if name + ".range" in stored else t
+
+    def layer(x, name, stride, relu, padding):
+        x = F.conv2d(x, value(f"{name}.conv.filters"), value(f"{name}.conv.bias"), stride, padding)
+        x = x * value(f"{name}.scale.weights")[:, None, None] + value(f"{name}.scale.biases")[:, None, None]
+        return x.relu() if relu else x
+
+    x = (x - torch.tensor([122.782, 117.001, 104.298])[:, None, None]) / 256
+    x = F.max_pool2d(layer(x, "conv32_down", 2, True, 0), 3, 2)
+    for name in ("conv32_1 conv32_2 conv32_3 conv64_down conv64_1 conv64_2 conv64_3 conv128_down conv128_1 conv128_2 "
+                 "conv256_down conv256_1 conv256_2 conv256_down_out").split():
+        down = "down" in name
+        out = layer(layer(x, name + ".conv1", 2 if down else 1, True, 0 if down else 1), name + ".conv2", 1, False, 1)
+        if down:
+            x = F.avg_pool2d(x, 2)
+            full = torch.zeros(len(x), out.shape[1], *x.shape[2:])
+            full[:, :, :out.shape[2], :out.shape[3]] = out
+            short = torch.zeros_like(full)
+            short[:, :x.shape[1]] = x
+            x = (full + short).relu()
+        else:
+            x = (x + out).relu()
+    return x.mean((2, 3)) @ value("fc")
+
+
+def test_embedding_equals_the_published_network():
+    stored, _ = load_tensors(data_path("models", "face_resnet.safetensors"))
+    chips = torch.rand(2, 3, 150, 150, generator=torch.Generator().manual_seed(0))
+    assert torch.allclose(vision.load_face_resnet().embed(chips), published_network(chips * 255, stored), atol=1e-4)
+
+
+def test_features_at_any_size_with_gradients_to_the_picture():
+    network = vision.load_face_resnet()
+    assert not any(p.requires_grad for p in network.parameters())
+    for size in (64, 128, 200):
+        picture = torch.rand(1, 3, size, size, requires_grad=True)
+        levels = network.features(picture, levels=2)
+        assert [f.shape[1] for f in levels] == [32, 64] and levels[0].shape[2] > 1.8 * levels[1].shape[2] - 2
+        sum(f.square().mean() for f in levels).backward()
+        assert picture.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 4, 5])
+def test_features_refuse_what_is_too_small(levels):
+    network, smallest = vision.load_face_resnet(), {1: 11, 2: 19, 3: 31, 4: 55, 5: 103}[levels]
+    assert len(network.features(torch.rand(1, 3, smallest, smallest), levels)) == levels
+    with pytest.raises(InputError, match="px"):
+        network.features(torch.rand(1, 3, smallest - 1, smallest), levels)
+
+
+def test_embed_wants_aligned_chips():
+    with pytest.raises(InputError, match="face_chips"):
+        vision.load_face_resnet().embed(torch.rand(1, 3, 128, 128))
+
+
+def test_chips_put_the_eyes_where_the_network_learned_them():
+    # one white dot per outer eye corner, on a tilted, shifted face
+    L = posed(rz=0.3, scale=1.2, at=(150, 140))[None].astype(np.float32)
+    frame = np.zeros((300, 300, 3), np.uint8)
+    for i in vision.EYE_CORNERS:
+        x, y = L[0, i, :2].round().astype(int)
+        frame[y - 3:y + 4, x - 3:x + 4] = 255
+    chip = vision.face_chips(frame[None], L)[0, 0].numpy()
+    rows, columns = np.nonzero(chip > 0.5)
+    left, right = columns < 75, columns >= 75
+    assert rows[left].mean() == pytest.approx(rows[right].mean(), abs=2)  # level
+    # 0.1206 and 0.8596 of the face, with dlib's padding of a quarter on each side
+    assert columns[left].mean() == pytest.approx((0.1206 + 0.25) / 1.5 * 150, abs=4)
+    assert columns[right].mean() == pytest.approx((0.8596 + 0.25) / 1.5 * 150, abs=4)
+
+
+# ---- bad input ----
+def test_no_face_is_none_or_nan_and_never_a_guess():
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3), dtype=np.uint8)
+    assert vision.find_face(noise) is None
+    assert np.isnan(vision.landmarks(np.stack([noise, np.zeros_like(noise)]))).all()
+
+
+def test_what_is_not_a_picture_is_refused():
+    with pytest.raises(InputError, match="uint8"):
+        vision.find_face(np.zeros((8, 8, 3)))
+    with pytest.raises(InputError, match="frames"):
+        vision.landmarks(np.zeros((8, 8, 3), np.uint8))
+
+
+def test_a_video_without_a_face_is_one_sentence(tmp_path):
+    from dirfa_edu.video import write_mp4
+
+    write_mp4(tmp_path / "sky.mp4", [np.full((64, 64, 3), 120, np.uint8)] * 10)
+    with pytest.raises(InputError, match="no face found"):
+        vision.extract(tmp_path / "sky.mp4")
