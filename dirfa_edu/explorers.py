@@ -57,8 +57,8 @@ def window_explorer() -> Explorer:
 
     wave = _chapter_clip().wave()
     mel = audio.log_mel(wave)
-    return Explorer(lambda frame: plots.mel_with_window(mel, frame, wave), "speech and log-mel, window of frame {frame}",
-                    frame=[17, 0, 15, 16, 18, 19, 40, 80, 110])
+    return Explorer(lambda frame: plots.mel_with_window(mel, frame, wave),
+                    "speech and log-mel, the window of frame {frame}", frame=[17, 0, 15, 16, 18, 19, 40, 80, 110])
 
 
 def bins_explorer() -> Explorer:
@@ -104,7 +104,7 @@ def top_k_explorer() -> Explorer:
         near = (max(mean - 60, 0), min(max(mean - 60, 0) + 120, len(p)))
         return plots.bin_likelihood(p, attribute, k, centroids=bins.centroids[j], window=near)
 
-    return Explorer(draw, "likelihood of {attribute} at frame {frame}, temperature {temperature}, the top {k} in orange",
+    return Explorer(draw, "likelihood of {attribute} at frame {frame}, temperature {temperature}, top {k} in orange",
                     k=[10, 1, 3, 30, 100, 500], temperature=[1.0, 0.3, 0.7, 1.5],
                     attribute=["AU25", "AU12", "AU45", "pose_Ry"], frame=[17, 5, 40, 80])
 
@@ -138,9 +138,10 @@ def psnr_explorer() -> Explorer:
 
     def draw(fault, amount):
         noise = np.random.default_rng(0).normal(0, 0.02 * amount, image.shape)
-        blur = sum(np.roll(image, (i, j), (0, 1)) for i in range(-amount, amount + 1) for j in range(-amount, amount + 1))
+        steps = range(-amount, amount + 1)
+        blur = sum(np.roll(image, (i, j), (0, 1)) for i in steps for j in steps)
         spoilt = {"shift": np.roll(image, amount, axis=1), "noise": (image + noise).clip(0, 1),
-                  "blur": blur / (2 * amount + 1) ** 2}[fault]
+                  "blur": blur / len(steps) ** 2}[fault]
         fig = plots.film_strip_figure([np.stack([image, spoilt])], [""], size=2.2)
         fig.suptitle(f"{fault} {amount}: PSNR {psnr(image, spoilt):.1f} dB", fontsize=9)
         return fig

@@ -256,7 +256,7 @@ def _rectangle(x, y, width, height):
 
 
 def curve(log: Sequence[dict], keys: Sequence[str], x: str = "step", title: str = "", logy: bool = False):
-    """Lines of a training log: a list of dicts with the key `x` and some of `keys`. Notebook: 04_mapper, 05_generator."""
+    """Lines of a training log: a list of dicts with the key `x` and some of `keys`. Notebook: 04_mapper."""
     fig, ax = new(height=2.6)
     for i, key in enumerate(keys):
         points = [(row[x], row[key]) for row in log if key in row and row[key] is not None]

@@ -52,7 +52,8 @@ def main() -> None:
     (ROOT / "requirements.lock").write_text(HEAD + "\n".join(pins) + "\n")
     (ROOT / "requirements-dev.lock").write_text(
         HEAD + "-r requirements.lock\n" + "\n".join(dev[name] for name in sorted(dev)) + "\n")
-    lines = ["name: dirfa-edu", "channels:", "  - conda-forge", "dependencies:", "  - python=3.11", "  - pip", "  - pip:"]
+    lines = ["name: dirfa-edu", "channels:", "  - conda-forge", "dependencies:", "  - python=3.11", "  - pip",
+             "  - pip:"]
     (ROOT / "environment.yml").write_text("\n".join(lines + [f"      - {pin}" for pin in pins]) + "\n")
     print(f"{len(pins)} runtime pins, {len(dev)} dev pins, from {sys.prefix}")
 

@@ -1,9 +1,9 @@
 """The lock files, environment.yml and pyproject.toml name the same packages."""
 
 import re
+import tomllib
 from pathlib import Path
 
-import tomllib
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
