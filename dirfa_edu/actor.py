@@ -1,0 +1,286 @@
+"""Digital actors: 23 attributes in, a picture and its exact landmarks out.
+
+An actor is a sum: resting bust + identity targets + 17 action units, turned by the head pose and drawn by `render`.
+World axes are those of the mesh (dm; x to the right of the picture, y up, z towards the camera); attributes use
+OpenFace's camera axes (x right, y down, z away), which differ by the sign of y and z.
+"""
+from functools import lru_cache
+
+import numpy as np
+
+from . import hair as hairdo
+from . import render as r
+from .files import InputError, data_path
+from .looks import ACTORS, Look, draw_look
+from .paint import backdrop, cloth_edge, gloss, look_vector, ribbons, skin_colour
+
+__all__ = ["ACTORS", "Actor", "rotation", "neck_translation"]
+
+UNITS = 17                       # the first 17 attributes are action units, 0-5
+SHADOW = 320                     # side of the shadow map
+DISTANCE = 9.0                   # camera to eyes, dm
+SKIN, UPPER, LOWER, TONGUE, LASH, EYE = range(6)      # parts of actors.npz
+MIRROR = np.diag([1.0, -1.0, -1.0])                   # OpenFace camera axes <-> mesh axes
+
+
+def rotation(angles) -> np.ndarray:
+    """Rotation matrix R = Rx Ry Rz of OpenFace's pose_Rx, Ry, Rz in radians (3, 3), camera x right, y down, z away.
+
+    Positive Rx looks down, positive Ry turns the nose to the left of the picture, positive Rz tilts clockwise in it.
+
+    >>> rotation((0, 0, 0)).round(1).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    (a, b, c), (s, t, u) = np.cos(angles), np.sin(angles)
+    x = np.array([[1, 0, 0], [0, a, -s], [0, s, a]])
+    y = np.array([[b, 0, t], [0, 1, 0], [-t, 0, b]])
+    z = np.array([[c, -u, 0], [u, c, 0], [0, 0, 1]])
+    return x @ y @ z
+
+
+def neck_translation(angles, arm=(0.0, 95.0, 60.0)) -> np.ndarray:
+    """How far the head's origin moves (mm: x right, y down, z away) when the head turns about the neck by `angles`.
+
+    OpenFace's translation is that of the head's origin (the middle of the 68 points); a neck joint lies `arm` mm
+    from it. Add the result to pose_T for a head that turns on a neck.
+
+    >>> neck_translation((0.2, 0, 0)).round(0).tolist()     # looking down: the face moves forward and down
+    [0.0, 14.0, -18.0]
+    """
+    arm = np.asarray(arm, float)
+    return arm - rotation(angles) @ arm
+
+
+@lru_cache(maxsize=1)
+def bust() -> dict:
+    """The arrays of data_samples/actors.npz, with the sparse displacement fields by name."""
+    with np.load(data_path("actors.npz")) as z:
+        data = {k: z[k] for k in z.files}
+    data["fields"] = {}
+    for name, a, b in zip(data["names"], data["bounds"][:-1], data["bounds"][1:]):
+        data["fields"][str(name)] = data["index"][a:b], data["delta"][a:b] * data["step"]
+    return data
+
+
+def identity(look: Look) -> np.ndarray:
+    """The resting vertices of a look (n, 3), dm."""
+    data = bust()
+    places = data["rest"].astype(float)
+    age = {"young": 1 - look.age, "old": look.age}
+    sex = "female" if look.female else "male"
+    weights = {f"macrodetails/universal-{sex}-{g}-averagemuscle-averageweight": w for g, w in age.items()}
+    for kind, share in look.ancestry.items():
+        weights |= {f"macrodetails/{kind}-{sex}-{g}": w * share for g, w in age.items()}
+    weights |= look.shape | {"rest/jaw": -.045}
+    for name, w in weights.items():
+        index, delta = data["fields"][name]
+        places[index] += w * delta
+    # without these shifts the teeth are never seen (upper) or poke through the lip (lower)
+    places[data["part"] == UPPER] += (0, -.058, .045)
+    places[data["part"] == LOWER] += (0, -.030, .030)
+    return places
+
+
+def sphere(points) -> tuple:
+    """Centre and radius of the best sphere through points (n, 3)."""
+    x = np.linalg.lstsq(np.c_[2 * points, np.ones(len(points))], (points ** 2).sum(1), rcond=None)[0]
+    return x[:3], float(np.sqrt(x[3] + (x[:3] ** 2).sum()))
+
+
+def eye_grid(rings=15, spokes=24) -> tuple:
+    """Directions (n, 3) and triangles of the front of an eyeball that looks along +z."""
+    t, p = np.meshgrid(np.linspace(.02, 1.9, rings), np.linspace(0, 2 * np.pi, spokes, endpoint=False), indexing="ij")
+    d = np.stack([np.sin(t) * np.cos(p), np.sin(t) * np.sin(p), np.cos(t)], -1).reshape(-1, 3)
+    i, j = np.meshgrid(np.arange(rings - 1) * spokes, np.arange(spokes), indexing="ij")
+    j2 = (j + 1) % spokes
+    a, b, c, e = (x.ravel() for x in (i + j, i + spokes + j, i + spokes + j2, i + j2))
+    return d, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, e], 1)])
+
+
+class Actor:
+    """A digital actor. `Actor("anna")` is one of ACTORS, `Actor(7)` is drawn from the same distribution.
+
+    Raises InputError for an unknown name. Building takes about a second; nothing is kept on disk.
+
+    Notebook: 00_tour
+
+    >>> from dirfa_edu.actor import Actor
+    >>> Actor("anna").render(np.zeros(23), size=64).shape
+    (64, 64, 3)
+    """
+
+    def __init__(self, who: str | int):
+        data, self.name, self.look = bust(), str(who), draw_look(who)
+        look, part = self.look, data["part"]
+        places = identity(look)
+        rng = np.random.default_rng(look.background["seed"])
+        self.eyes = [sphere(places[part == EYE][half]) for half in (slice(0, 72), slice(72, 144))]
+        drawn = part != EYE
+        rest, places = data["rest"][drawn].astype(float), places[drawn]
+        part, n = part[drawn], int(drawn.sum())
+        masks = {str(k): data["masks"][drawn, i] / 255 for i, k in enumerate(data["mask_names"])}
+        triangles = data["triangles"].astype(np.int64)
+        self.skin_triangles = int((part[triangles[:, 0]] == SKIN).sum())   # they come first
+        skin = part == SKIN
+
+        # hair and clothes swell the skin itself
+        scalp = np.where(skin, hairdo.scalp_mask(rest, masks["ears"], look), 0)
+        cloth = np.where(skin, cloth_edge(rest, look), -1)
+        normals = np.zeros((n, 3), np.float32)
+        r.surface_normals(places.astype(np.float32), triangles, len(triangles), normals)
+        away = hairdo.unit(hairdo.unit(normals.astype(float)) + 1.2 * hairdo.unit(rest - hairdo.CENTRE))
+        coated = places + away * (hairdo.coat(rest, scalp, look) * skin)[:, None]
+        coated += hairdo.unit(normals) * (.035 * hairdo.smooth(cloth, 0, .06) + .03 * (look.clothes == "turtle") *
+                                          hairdo.smooth(cloth, 0, .1))[:, None]
+        normals[:] = 0
+        r.surface_normals(coated.astype(np.float32), triangles, len(triangles), normals)
+        normals = hairdo.unit(normals.astype(float))
+
+        # action units as one dense block over the vertices that move
+        moved = np.unique(np.concatenate([data["fields"][a][0] for a in data["names"][:UNITS]]))
+        moved = moved[moved < n]
+        self.moved, basis = moved, np.zeros((UNITS, n, 3), np.float32)
+        for k, name in enumerate(data["names"][:UNITS]):
+            index, delta = data["fields"][str(name)]
+            basis[k, index[index < n]] = delta[index < n] / 5
+        self.basis = basis[:, moved].reshape(UNITS, -1)
+
+        blocks = [dict(place=coated, normal=normals, tangent=hairdo.flow(rest, normals, look), rest=rest,
+                       colour=skin_colour(rest, masks, part, look), spec=gloss(rest, masks, part),
+                       hair=scalp, cloth=cloth, ao=np.ones(n), head=data["head"][drawn] / 255)]
+        kinds = np.array([r.SKIN, r.WET, r.WET, r.WET, r.LASH])[part[triangles[:, 0]]]
+        tri, kind, start = [triangles], [kinds], n
+        directions, eye_triangles = eye_grid()
+        self.eye_directions, self.eye_start = directions, start
+        for centre, radius in self.eyes:
+            m = len(directions)
+            blocks.append(dict(place=centre + .985 * radius * directions, normal=directions, tangent=directions,
+                               rest=directions, colour=np.tile(look.iris, (m, 1)), spec=np.ones(m), hair=np.zeros(m),
+                               cloth=-np.ones(m), ao=np.ones(m), head=np.ones(m)))
+            tri.append(eye_triangles + start)
+            kind.append(np.full(len(eye_triangles), r.EYE))
+            start += m
+        grown = hairdo.locks(look, coated, normals, scalp, triangles[:self.skin_triangles], rest, rng)
+        if grown is not None:
+            block, ribbon = ribbons(*grown, look)
+            blocks.append(block)
+            tri.append(ribbon + start)
+            kind.append(np.full(len(ribbon), r.HAIR))
+            start += len(block["place"])
+
+        joined = {k: np.concatenate([b[k] for b in blocks]) for k in blocks[0]}
+        self.triangles = np.ascontiguousarray(np.concatenate(tri), np.int32)
+        self.material = np.concatenate(kind).astype(np.uint8)
+        self.two_sided = (self.material == r.HAIR) | (self.material == r.LASH)
+        self.places = joined["place"].astype(np.float32)
+        self.normals, self.tangents = joined["normal"].astype(np.float32), joined["tangent"].astype(np.float32)
+        self.head = joined["head"].astype(np.float32)[:, None]
+        self.landmark_vertices = data["landmarks"]
+        self.origin = places[self.landmark_vertices].mean(0)         # OpenFace's head origin
+        self.set_camera(places)
+        self.static = np.concatenate([joined["rest"], joined["colour"], np.ones((start, 1)), joined["spec"][:, None],
+                                      joined["hair"][:, None], joined["cloth"][:, None]], 1).astype(np.float32)
+        self.static[:, r.AO] = self.occlusion(joined, n, part, masks["inside-mouth"])
+        self.look_vector = look_vector(look)
+        self.tone = r.tone_curve()
+        self.pictures = {}
+
+    def set_camera(self, places):
+        """Frame the face like a talking-head crop, and place the lights."""
+        eyes, chin = self.eyes[0][0] / 2 + self.eyes[1][0] / 2, places[self.landmark_vertices[8]]
+        height = eyes[1] - chin[1]
+        self.half = 1.50 * height                              # half the side of the picture at the eyes, dm
+        self.camera = np.array([0, eyes[1] - .26 * height, eyes[2] + DISTANCE])
+        light = self.look.light
+        side = light["side"]
+        lights = np.array([(2.0 * side, 3.2 * light["height"], 3.0), (-3. * side, .5, 2.4), (-1.6 * side, 2.2, -3.)])
+        warm = np.array([1 + light["warmth"], 1, 1 - light["warmth"]])
+        self.lights = hairdo.unit(lights).astype(np.float32)
+        self.light_rgb = np.array([1.55 * light["power"] * warm, light["fill"] * np.array([.92, 1, 1.08]),
+                                   np.array([.55, .55, .58])], np.float32)
+        self.light_space = r.light_view(self.lights[0], np.array([0, eyes[1] - .4, eyes[2] - .6]), 2.3, SHADOW)
+
+    def occlusion(self, joined, n, part, inside):
+        """Ambient light per vertex, the brighter of the resting and an open-mouthed, closed-eyed face."""
+        values = []
+        for attributes in (np.zeros(23), open_face()):
+            places, moving = self.pose(attributes)
+            values.append(r.baked_occlusion(places, hairdo.unit(moving[:, 3:6].astype(float)), self.triangles,
+                                            np.array([0, self.camera[1], self.eyes[0][0][2] - .5])))
+        ao = np.maximum(*values)
+        ao[:n] = np.where(inside > .5, .35 * values[1][:n], ao[:n])
+        ao[:n][np.isin(part, (UPPER, LOWER))] = (.15 + .75 * values[1][:n])[np.isin(part, (UPPER, LOWER))]
+        ao[n:n + 2 * len(self.eye_directions)] = .45 + .55 * values[0][n:n + 2 * len(self.eye_directions)]
+        ao[n + 2 * len(self.eye_directions):] = joined["ao"][n + 2 * len(self.eye_directions):]
+        return ao.clip(.04, 1)
+
+    def pose(self, attributes) -> tuple:
+        """Posed places (n, 3) and the moving vertex attributes (n, 9): place, normal, hair direction."""
+        a = check(attributes)
+        places = self.places.copy()
+        places[self.moved] += (a[:UNITS].clip(0, 5).astype(np.float32) @ self.basis).reshape(-1, 3)
+        turn = (MIRROR @ rotation(a[17:20]) @ MIRROR).astype(np.float32)
+        shift = (MIRROR @ a[20:23]).astype(np.float32) / 100                  # mm -> dm
+        origin = self.origin.astype(np.float32)
+        places += self.head * ((places - origin) @ turn.T + (origin + shift) - places)
+        moving = np.empty((len(places), 9), np.float32)
+        m, start = len(self.eye_directions), self.eye_start
+        moving[start:, 3:6] = self.normals[start:] @ turn.T
+        moving[:, 6:9] = self.tangents @ turn.T
+        for i, (centre, radius) in enumerate(self.eyes):                      # the eyes keep looking at the camera
+            centre = turn @ (centre - self.origin) + origin + shift
+            forward = hairdo.unit(.25 * turn[:, 2] + .75 * hairdo.unit(self.camera - centre))
+            right = hairdo.unit(np.cross(turn[:, 1], forward))
+            axes = np.stack([right, np.cross(forward, right), forward])
+            s = slice(start + i * m, start + (i + 1) * m)
+            moving[s, 3:6] = self.eye_directions @ axes
+            places[s] = centre + .985 * radius * moving[s, 3:6]
+        r.surface_normals(places, self.triangles, int((self.triangles[:, 0] < start).sum()), moving[:, 3:6])
+        moving[:, :3] = places
+        return places, moving
+
+    def project(self, places, size) -> np.ndarray:
+        """World places (n, 3) dm -> (n, 3): x px, y px, distance from the camera dm."""
+        depth = self.camera[2] - places[:, 2]
+        scale = size / 2 * DISTANCE / self.half / depth
+        x, y = (places[:, 0] - self.camera[0]) * scale, (self.camera[1] - places[:, 1]) * scale
+        return np.stack([x + size / 2, y + size / 2, depth], 1).astype(np.float32)
+
+    def landmarks(self, attributes, size: int = 128) -> np.ndarray:
+        """The 68 points in pixels (68, 2) float32, in the usual order: 36-47 the eyes, 48-67 the mouth."""
+        places, _ = self.pose(attributes)
+        return self.project(places[self.landmark_vertices], size)[:, :2]
+
+    def render(self, attributes, size: int = 128) -> np.ndarray:
+        """Draw the actor: attributes (23,) with pose relative to neutral -> (size, size, 3) uint8.
+
+        Raises InputError where the attributes are not 23 finite numbers.
+        """
+        places, moving = self.pose(attributes)
+        if size not in self.pictures:
+            s = 2 * size
+            self.pictures[size] = (np.empty((s, s), np.float32), np.empty((s, s), np.int32), backdrop(self.look, size))
+        depth, seen, background = self.pictures[size]
+        shadow, ignored = np.empty((SHADOW, SHADOW), np.float32), np.empty((SHADOW, SHADOW), np.int32)
+        r.raster(r.see_from(self.light_space, places), self.triangles, self.two_sided, shadow, ignored)
+        points = self.project(places, 2 * size)
+        r.raster(points, self.triangles, self.two_sided, depth, seen)
+        image = np.empty((size, size, 3), np.uint8)
+        r.shade(points, self.triangles, self.material, seen, moving, self.static, self.camera.astype(np.float32),
+                self.lights, self.light_rgb, self.light_space, shadow, self.look_vector, background, image, self.tone)
+        return image
+
+
+def check(attributes) -> np.ndarray:
+    """The attributes as 23 finite float64 numbers. Raises InputError."""
+    a = np.asarray(attributes, float)
+    if a.shape != (23,) or not np.isfinite(a).all():
+        raise InputError(f"an actor needs 23 finite attributes, got shape {a.shape}; pass one row of an animation")
+    return a
+
+
+def open_face() -> np.ndarray:
+    """Attributes of an open mouth and closed eyes, where hidden surfaces see the light."""
+    a = np.zeros(23)
+    a[[14, 15, 16]] = 3, 3, 5
+    return a
