@@ -53,10 +53,12 @@ notebooks: .venv/.dev
 	$(ENV) $(PY) tools/build_notebooks.py
 
 corpus: .venv/.dev
-	$(ENV) $(PY) data_samples/build/make_corpus.py
+	$(ENV) $(PY) data_samples/build/corpus.py tracks
+	$(ENV) $(PY) data_samples/build/corpus.py films
+	$(ENV) $(PY) data_samples/build/corpus.py manifest
 
 voices: .venv/.dev
-	$(ENV) $(PY) data_samples/build/make_voices.py
+	$(ENV) $(PY) data_samples/build/voices.py
 
 lint: .venv/.dev
 	.venv/bin/ruff check .

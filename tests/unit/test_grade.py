@@ -1,0 +1,59 @@
+"""Grading: right and wrong hand-ins get their rows, and one that misbehaves harms nobody else's."""
+
+import csv
+import json
+
+import pytest
+
+from dirfa_edu.files import InputError
+from dirfa_edu.grade import definitions, grade_folder, grade_notebook
+
+RIGHT = "import numpy as np\ndef window_of(t):\n    return np.arange(4 * t - 8, 4 * t + 12)\n"
+
+
+def hand_in(folder, name, *cells):
+    notebook = {"cells": [{"cell_type": "code", "source": cell.splitlines(True)} for cell in cells]}
+    (folder / f"{name}.ipynb").write_text(json.dumps(notebook))
+    return folder / f"{name}.ipynb"
+
+
+def test_a_class_gets_one_row_each(tmp_path):
+    hand_in(tmp_path, "01_features_ada", RIGHT)
+    hand_in(tmp_path, "01_features_bob", "def window_of(t):\n    return range(4 * t, 4 * t + 20)\n")
+    hand_in(tmp_path, "01_features_cyd", "def window_of(t):\n    ...\n")
+    hand_in(tmp_path, "01_features_dee", "print('I deleted the exercise')")
+    hand_in(tmp_path, "01_features_eve", "def broken(:", RIGHT)
+    (tmp_path / "01_features_fay.ipynb").write_text("no notebook")
+    rows = {row["notebook"][12:15]: row for row in grade_folder(tmp_path, tmp_path / "out" / "grades.csv")}
+    assert {name: (row["window_of"], row["right"]) for name, row in rows.items()} == {
+        "ada": ("right", 1), "bob": ("not right", 0), "cyd": ("not yet", 0), "dee": ("missing", 0),
+        "eve": ("right", 1), "fay": ("missing", 0)}
+    assert "starts with the frame" in rows["bob"]["notes"] and "exit code 1" in rows["fay"]["notes"]
+    written = list(csv.DictReader(open(tmp_path / "out" / "grades.csv")))
+    assert [row["right"] for row in written] == ["1", "0", "0", "0", "1", "0"]
+
+
+def test_an_endless_loop_is_stopped_and_keeps_the_points_made_before(tmp_path):
+    path = hand_in(tmp_path, "loop", "def frames_of(n):\n    return -(-n // 640)\ndef window_of(t):\n    while True: pass")
+    verdicts, note = grade_notebook(path, seconds=4)
+    assert verdicts["frames_of"].startswith("right") and "window_of" not in verdicts
+    assert note == "stopped after 4 s"
+
+
+def test_a_flood_of_output_and_a_network_call_do_no_harm(tmp_path):
+    flood = "def frames_of(n):\n    print('x' * 10**7)\n    return -(-n // 640)\n"
+    call = "def window_of(t):\n    import socket\n    socket.create_connection(('127.0.0.1', 9))\n"
+    verdicts, note = grade_notebook(hand_in(tmp_path, "flood", flood, call))
+    assert note == "" and verdicts["frames_of"].startswith("right")
+    assert "no network" in verdicts["window_of"]
+
+
+def test_only_definitions_are_run(tmp_path):
+    path = hand_in(tmp_path, "h", "import os\nK = 3\nos.remove('x')\nfor i in range(9): pass\n", RIGHT)
+    assert [line.split("\n")[0] for line in definitions(path)] == [
+        "import os", "K = 3", "import numpy as np", "def window_of(t):"]
+
+
+def test_a_folder_without_notebooks_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match="no notebooks below"):
+        grade_folder(tmp_path, tmp_path / "g.csv")
