@@ -63,10 +63,11 @@ def pose_from_landmarks(L: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.stack([pitch, yaw, roll, x, y, z], axis=1)
 
 
-# AU -> (AU intensity per mm, percentile over the clip that counts as the person's neutral)
-CALIBRATION = {1: (0.8, 20), 2: (0.8, 20), 4: (0.8, 20), 5: (1.5, 20), 6: (1.0, 20), 7: (1.5, 20), 9: (1.0, 20),
-               10: (1.0, 20), 12: (0.5, 20), 14: (0.5, 20), 15: (0.8, 20), 17: (0.8, 20), 20: (0.5, 20),
-               23: (0.6, 20), 25: (0.3, 5), 26: (0.3, 10), 45: (0.7, 30)}
+# AU -> (movement in mm that counts as intensity 5, percentile over the clip that counts as the person's neutral).
+# The movements are the largest that adult faces make, rounded; OpenFace's own intensities are learned, not measured.
+CALIBRATION = {1: (10, 20), 2: (10, 20), 4: (10, 20), 5: (4, 20), 6: (8, 20), 7: (5, 20), 9: (8, 20), 10: (6, 20),
+               12: (13, 20), 14: (15, 20), 15: (10, 20), 17: (12, 20), 20: (13, 20), 23: (8, 20), 25: (20, 5),
+               26: (16, 10), 45: (6.5, 30)}
 
 
 def au_measures(front: np.ndarray) -> np.ndarray:
@@ -112,9 +113,9 @@ def attributes_from_landmarks(L: np.ndarray, size: tuple[int, int], absolute: bo
     if not len(good):
         raise InputError("no frame of the clip shows a face: film one face, from the front, in good light")
     measure = au_measures(align(L[good])[0])
-    gains, percents = np.array([CALIBRATION[n] for n in AU_NUMBERS]).T
+    full, percents = np.array([CALIBRATION[n] for n in AU_NUMBERS]).T
     neutral = np.array([np.percentile(measure[:, j], percents[j]) for j in range(len(AU_NUMBERS))])
-    aus = (gains * (measure - neutral)).clip(*AU_RANGE)
+    aus = (AU_RANGE[1] * (measure - neutral) / full).clip(*AU_RANGE)
     pose = pose_from_landmarks(L[good], size)
     pose[:, :3] = np.unwrap(pose[:, :3], axis=0)
     found = np.concatenate([aus, pose if absolute else pose - np.median(pose, axis=0)], axis=1)  # (good, 23)
