@@ -18,9 +18,18 @@ def pick_device(device: str = "auto"):
     """A Lightning Fabric for one device: "auto" takes a GPU if there is one, with bf16 where it is fast."""
     from lightning_fabric import Fabric
 
-    gpu = torch.cuda.is_available() and device in ("auto", "cuda", "gpu")
-    fast = gpu or torch.ops.mkldnn._is_mkldnn_bf16_device_supported()
-    return Fabric(accelerator="cuda" if gpu else "cpu", devices=1, precision="bf16-mixed" if fast else "32-true")
+    if device not in ("auto", "cpu", "cuda"):
+        raise InputError(f"no device {device!r}: choose auto, cpu or cuda")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("no GPU was found for device cuda: choose auto or cpu")
+    gpu = torch.cuda.is_available() and device != "cpu"
+    precision = "bf16-mixed" if gpu or cpu_has_bf16() else "32-true"
+    return Fabric(accelerator="cuda" if gpu else "cpu", devices=1, precision=precision)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether this processor computes in bfloat16; elsewhere it would only be emulated, slower than float32."""
+    return bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
 
 
 class Clock:

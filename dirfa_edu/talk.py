@@ -14,6 +14,7 @@ from . import audio
 from .animation import write_openface
 from .files import InputError, atomic_path, make_folder
 from .generator import Encoded, GenerationNetwork
+from .runs import cpu_has_bf16
 from .sampling import generate
 from .training import load_pretrained
 from .video import film_strip, write_mp4
@@ -56,8 +57,7 @@ def render_frames(generator: GenerationNetwork, portrait: np.ndarray | Encoded, 
 
     The portrait is taken as neutral: attributes are relative to it. Paper: Eq. 6. Notebook: 05_generator.
     """
-    fast = torch.ops.mkldnn._is_mkldnn_bf16_device_supported()
-    with torch.autocast("cpu", torch.bfloat16, enabled=fast):
+    with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
         source = portrait if isinstance(portrait, Encoded) else generator.encode(to_tensor(portrait))
         for first in range(0, len(Y), BATCH):
             pictures = generator.render(source, torch.as_tensor(Y[first:first + BATCH], dtype=torch.float32))
