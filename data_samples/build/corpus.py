@@ -1,0 +1,197 @@
+"""Make the sample corpus from the spoken audio and its phone times: tracks, truth, films, manifest.
+
+    python data_samples/build/corpus.py tracks     tracks/*.csv and truth/*.npz by the motion law (law.py)
+    python data_samples/build/corpus.py films      video/*.mp4 by the digital actors, two processes
+    python data_samples/build/corpus.py manifest   manifest.csv with sha256
+    python data_samples/build/corpus.py stats      AU statistics beside those of real OpenFace files
+
+Everything is seeded by the clip's place in the list, and what exists is kept: a broken run can be started again.
+"""
+import csv
+import json
+import multiprocessing
+import pathlib
+import sys
+
+import numpy as np
+import soundfile as sf
+
+import law
+import voices
+from dirfa_edu import corpus as corpora
+from dirfa_edu.actor import neck_translation
+from dirfa_edu.animation import ATTRIBUTES, FPS, POSE, write_openface
+from dirfa_edu.audio import SAMPLE_RATE, frame_count
+from dirfa_edu.files import atomic_path
+from dirfa_edu.looks import CAST
+from dirfa_edu.video import write_mp4
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SIZE = 128
+FRAMES_OF_PROBE = 60
+DRAWS = {"train": 3, "test": 8}             # further faces for the same sound
+MARGINAL_DRAWS = 256
+FILMED_PER_TRAIN_ACTOR = 2
+WOMEN = [name for name, row in CAST.items() if row[1] == "f"]
+SEX = {"slt": "f", "awb": "m", "kal16": "m", "rms": "m", "librivox-austen": "f", "librivox-sonnet": "m"}
+COLUMNS = "clip,kind,split,actor,voice,text,seed,seconds,frames,audio,csv,video,sha256".split(",")
+# what a file's integers stand for: AU / 1000, radians / 10000, mm / 100
+SCALE = np.r_[np.full(17, 1000), np.full(3, 10000), np.full(3, 100)].astype(np.float32)
+
+
+def plan() -> list[dict]:
+    """Every clip of the corpus, in order: who says what with which seed. Voices go to actors of their sex, in turn."""
+    rows, turn = [], {}
+    spoken = [(clip, "speech", split, voice, text, f"audio/{clip}.ogg") for clip, split, voice, text, _ in voices.readings()]
+    for path in sorted((ROOT / "speech").glob("*.wav")):
+        voice = "librivox-" + path.stem.split("_")[0]
+        spoken.append((path.stem, "real", "test", voice, path.with_suffix(".txt").read_text().strip(), f"speech/{path.name}"))
+    for clip, kind, split, voice, text, audio in spoken:
+        cast = [a for a, row in CAST.items() if row[0] == split and row[1] == SEX[voice]]
+        n = turn[split, SEX[voice]] = turn.get((split, SEX[voice]), -1) + 1
+        rows.append(dict(clip=clip, kind=kind, split=split, actor=cast[n % len(cast)], voice=voice, text=text, audio=audio))
+    rows += [dict(clip=f"probe_{actor}", kind="probe", split=row[0], actor=actor, voice="", text="", audio="")
+             for actor, row in CAST.items()]
+    for i, row in enumerate(rows):
+        row["seed"] = 1000 * i
+        row["csv"] = f"tracks/{row['clip']}.csv"
+    return rows
+
+
+def filmed(rows: list[dict]) -> list[dict]:
+    """The clips that get a film: all test clips, all probes, the first clips of each train actor."""
+    count, out = {}, []
+    for row in rows:
+        seen = count[row["actor"], row["kind"]] = count.get((row["actor"], row["kind"]), 0) + 1
+        if row["split"] == "test" or row["kind"] == "probe" or seen <= FILMED_PER_TRAIN_ACTOR:
+            out.append(row)
+    return out
+
+
+def clean_track(row: dict) -> np.ndarray:
+    """The exact motion of a clip: from its truth file, or for a probe drawn again: (T, 23)."""
+    if row["kind"] == "probe":
+        return probe(row["seed"])
+    with np.load(ROOT / f"truth/{row['clip']}.npz") as data:
+        return data["clean"] / SCALE
+
+
+def probe(seed: int) -> np.ndarray:
+    """Random attributes, a new face every frame, the first one neutral: (60, 23). Their median pose is exactly zero."""
+    rng = np.random.default_rng(seed)
+    T = FRAMES_OF_PROBE - 1                                     # odd, so that the median is one of the frames
+    Y = np.zeros((T, 23))
+    Y[:, :17] = np.where(rng.random((T, 17)) < .35, rng.gamma(1.5, 1.2, (T, 17)), 0)
+    for name, chance, low, high in (("AU25", .6, 0, 4), ("AU26", .5, 0, 4), ("AU45", .15, 2, 5)):
+        j, use = ATTRIBUTES.index(name), rng.random(T) < chance
+        Y[use, j] = rng.uniform(low, high, use.sum())
+    Y[:, POSE] = rng.normal(size=(T, 6)) * [.07, .12, .06, 4, 3, 5]
+    Y[:, POSE[3:]] += np.array([neck_translation(angles) for angles in Y[:, POSE[:3]]])
+    Y[:, POSE] -= np.median(Y[:, POSE], 0)
+    Y = np.concatenate([np.zeros((1, 23)), Y.clip(-100, 5 * (np.arange(23) < 17) + 100 * (np.arange(23) >= 17))])
+    # what the file can hold is what is filmed
+    return np.concatenate([Y[:, :17].round(2), Y[:, 17:20].round(4), Y[:, 20:].round(1)], 1).astype(np.float32)
+
+
+def make_track(row: dict) -> None:
+    """Write a clip's CSV (measured) and truth (clean, further draws, event probabilities)."""
+    target = ROOT / row["csv"]
+    seed, actor = row["seed"], list(CAST).index(row["actor"])
+    rng = np.random.default_rng([11, seed])
+    # where this head sits before this camera: the pose that "relative" is relative to
+    offset = np.r_[rng.normal(0, .04, 3), rng.normal(0, 12, 2), rng.uniform(500, 600)].round(4)
+    if row["kind"] == "probe":
+        return write_openface(target, probe(seed), np.zeros(6))
+    samples = sf.info(str(ROOT / row["audio"])).frames
+    phones, who = json.loads((ROOT / f"phones/{row['clip']}.json").read_text()), law.style(actor)
+    seconds = frame_count(samples) / FPS
+    clean, *further = [law.draw(phones, seconds, who, seed + i) for i in range(1 + DRAWS[row["split"]])]
+    marginals = law.event_marginals(phones, seconds, who, MARGINAL_DRAWS, seed + 100) if row["split"] == "test" else {}
+    with atomic_path(ROOT / f"truth/{row['clip']}.npz") as path:
+        np.savez_compressed(path, clean=as_int16(clean), draws=as_int16(further), scale=SCALE,
+                            event_names=np.array(list(marginals), dtype=str),
+                            marginals=np.array([np.round(255 * m) for m in marginals.values()], np.uint8))
+    write_openface(target, law.measure(clean, seed), offset)
+
+
+def as_int16(Y) -> np.ndarray:
+    """Animations (..., 23) in the units of SCALE."""
+    return np.round(np.asarray(Y) * SCALE).clip(-32768, 32767).astype(np.int16)
+
+
+def make_film(row: dict) -> str:
+    """Film a clip at 128 px from its clean motion, with its sound."""
+    from dirfa_edu.actor import Actor
+    path = ROOT / f"video/{row['clip']}.mp4"
+    if not path.exists():
+        actor = Actor(row["actor"])
+        wave = corpora.sound.load(ROOT / row["audio"]) if row["audio"] else None
+        frames = (actor.render(y, size=SIZE) for y in clean_track(row))
+        write_mp4(path, frames, wave, SAMPLE_RATE, crf=14 if row["kind"] == "probe" else 17)
+    return row["clip"]
+
+
+def write_manifest(rows: list[dict]) -> None:
+    """manifest.csv from what is on disk."""
+    with atomic_path(ROOT / "manifest.csv") as path, path.open("w", newline="") as file:
+        out = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        out.writeheader()
+        for row in rows:
+            film = ROOT / f"video/{row['clip']}.mp4"
+            row = dict(row, video=f"video/{row['clip']}.mp4" if film.exists() else "")
+            samples = sf.info(str(ROOT / row["audio"])).frames if row["audio"] else FRAMES_OF_PROBE * SAMPLE_RATE // FPS
+            files = {key: ROOT / row[key] if row[key] else None for key in ("audio", "csv", "video")}
+            if row["kind"] == "probe" and not film.exists():
+                continue                                        # a probe is its film
+            row.update(seconds=round(samples / SAMPLE_RATE, 3), frames=frame_count(samples),
+                       sha256=corpora.fingerprint(corpora.Clip(row["clip"], row["split"], **files)))
+            out.writerow(row)
+
+
+def stats() -> None:
+    """Print the data sheet's table: what the corpus's tracks look like beside real OpenFace output."""
+    clips = [c for c in corpora.Corpus(ROOT).clips if c.kind != "probe"]
+    tracks = [c.animation() for c in clips]
+    Y = np.concatenate(tracks)
+    print("| AU | mean | std | 99 % | zeros % |\n|---|---|---|---|---|")
+    for j, name in enumerate(ATTRIBUTES[:17]):
+        y = Y[:, j]
+        print(f"| {name} | {y.mean():.2f} | {y.std():.2f} | {np.quantile(y, .99):.2f} | {100 * (y == 0).mean():.0f} |")
+    for name in ("AU25", "AU26"):
+        j, lags = ATTRIBUTES.index(name), []
+        for track in tracks:
+            y = track[:, j] - track[:, j].mean()
+            full = np.correlate(y, y, "full")[len(y) - 1:]
+            lags.append(np.argmax(full < full[0] / np.e) / FPS)
+        print(f"{name}: autocorrelation falls to 1/e in {np.median(lags):.2f} s (median clip)")
+    step = np.median([np.abs(np.diff(t[:, 17:20], axis=0)).mean(0) for t in tracks], 0)
+    print("pose std, rad:", Y[:, 17:20].std(0).round(3), "mm:", Y[:, 20:].std(0).round(2), "step, rad:", step.round(4))
+    blinks = sum(((t[1:, 16] > 1) & (t[:-1, 16] <= 1)).sum() for t in tracks)
+    print(f"blinks a second: {blinks / (len(Y) / FPS):.3f};  minutes: {len(Y) / FPS / 60:.2f}")
+
+
+def main():
+    rows = plan()
+    for folder in ("tracks", "truth", "video"):
+        (ROOT / folder).mkdir(exist_ok=True)
+    job = sys.argv[1] if len(sys.argv) == 2 else ""
+    if job == "tracks":
+        for row in rows:
+            if not (ROOT / row["csv"]).exists():
+                make_track(row)
+    elif job == "films":
+        with multiprocessing.get_context("spawn").Pool(2) as pool:
+            # test clips first: the chapters need them
+            work = sorted(filmed(rows), key=lambda row: (row["split"] != "test", row["kind"] != "speech"))
+            for done in pool.imap(make_film, work):
+                print(done, flush=True)
+    elif job == "manifest":
+        write_manifest(rows)
+    elif job == "stats":
+        stats()
+    else:
+        sys.exit(__doc__)
+
+
+if __name__ == "__main__":
+    main()

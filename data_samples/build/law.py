@@ -1,0 +1,248 @@
+"""The motion law p(Y | phones): how the sample corpus's faces move, as a probability model small enough to read.
+
+    Y = draw(phones, seconds, style(actor), seed)       one face that could have said this: (T, 23), clean
+    measure(Y, seed)                                    what OpenFace might have written down for it
+    event_marginals(phones, seconds, style, draws)      P(event in frame t | phones), by counting draws
+
+Time is cut into steps of 5 ms; a frame's value is the mean over its eight steps and all smoothing is symmetric, so
+nothing lags: frame t shows the phones heard in [t/25, (t+1)/25). Four parts are drawn independently of one another:
+
+lips    each phone has target intensities (TARGETS). The track is their step function, each phone scaled by its own
+        log-normal gain (sigma .08) and by the stress gain, smoothed by a Gaussian of 38 ms (co-articulation), scaled by
+        the speaker's effort. A /p b m/ closes the mouth for at least 70 ms whatever its neighbours are.
+face    moods: a semi-Markov chain of neutral, happy, curious, concerned, doubtful; each lasts 1 s + Gamma(2, .9 s) and
+        has an amplitude Gamma(6, 1/6). Events: every stressed vowel starts at most one, with the probabilities of
+        EVENTS (none: 64 %), amplitude Gamma(4, 1/4). Both are scaled by the speaker's expressiveness.
+blinks  a renewal process: .4 s + Gamma(2.5, .) between two blinks, .28-.45 blinks a second by speaker.
+pose    a smooth Gaussian process (Gaussian kernel of .5 s; pitch .045, yaw .080, roll .035 rad, 1.5, 1, 2 mm), and a
+        nod of Gamma(6, 1/6) x .045 rad at every stressed vowel with probability 1/2. A head turns on its neck, so its
+        middle moves too: the neck's translation is added.
+"""
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter1d
+
+from dirfa_edu.actor import neck_translation
+from dirfa_edu.animation import ATTRIBUTES, FPS, POSE, column
+from dirfa_edu.corpus import observed_events
+
+STEPS = 8                                # of 5 ms in a frame
+RATE = FPS * STEPS
+LIP_SMOOTHING = .038                     # s
+CLOSURE, CLOSURE_EDGE = .070, .025       # s: shortest closure of a bilabial, and its soft edges
+STRESS_GAIN = {1: 1.05, 0: .85}
+NOD = .045                               # rad
+
+# target intensities of the mouth for every phone; a phone that is not listed (PAU) leaves the mouth closed
+TARGETS = {
+    "P B M": {"AU23": 1.0, "AU17": .8},
+    "F V": {"AU25": .8, "AU26": .3, "AU10": .9, "AU17": 1.4, "AU23": .5},
+    "TH DH": {"AU25": 1.9, "AU26": .8},
+    "T D N L DX": {"AU25": 1.6, "AU26": .7, "AU20": .5},
+    "K G NG HH": {"AU25": 1.7, "AU26": 1.1},
+    "S Z": {"AU25": 1.6, "AU26": .3, "AU20": 1.2, "AU14": .5},
+    "CH JH SH ZH": {"AU25": 1.8, "AU26": .5, "AU10": .9, "AU23": 1.2},
+    "R ER": {"AU25": 1.5, "AU26": .9, "AU23": 1.0},
+    "W": {"AU25": .9, "AU26": .6, "AU23": 2.6, "AU15": .3},
+    "UW UH": {"AU25": 1.4, "AU26": .9, "AU23": 2.4, "AU15": .3},
+    "OW AO OY": {"AU25": 2.4, "AU26": 2.3, "AU23": 1.4, "AU15": .3},
+    "AA AY AW": {"AU25": 3.0, "AU26": 3.3},
+    "AE": {"AU25": 3.0, "AU26": 3.1, "AU20": 1.0},
+    "AH": {"AU25": 2.6, "AU26": 2.4},
+    "AX": {"AU25": 1.8, "AU26": 1.2},
+    "EH EY": {"AU25": 2.7, "AU26": 1.9, "AU20": 1.3},
+    "IH IY Y": {"AU25": 2.0, "AU26": .8, "AU20": 1.8, "AU14": .4},
+}
+BILABIALS = ("P", "B", "M")
+MOODS = {
+    "neutral": {},
+    "happy": {"AU06": 1.0, "AU12": 1.8, "AU07": .3},
+    "curious": {"AU01": .9, "AU02": .8, "AU05": .3},
+    "concerned": {"AU01": .6, "AU04": 1.1, "AU15": .6, "AU17": .3},
+    "doubtful": {"AU04": .6, "AU07": .8, "AU14": .8},
+}
+# event: (probability at a stressed vowel, intensities)
+EVENTS = {
+    "brow raise": (.16, {"AU01": 1.7, "AU02": 1.4}),
+    "frown": (.07, {"AU04": 1.6, "AU07": .6}),
+    "wide eyes": (.04, {"AU05": 1.3, "AU01": .4}),
+    "squint": (.04, {"AU06": .9, "AU07": 1.0}),
+    "nose wrinkle": (.02, {"AU09": 1.1, "AU10": .5}),
+    "dimple": (.03, {"AU14": 1.2, "AU12": .5}),
+}
+
+
+@dataclass(frozen=True)
+class Style:
+    """What is personal about a speaker's motion; every figure is a factor except blink_rate (1/s) and lid (AU07)."""
+    effort: float = 1.0
+    expressive: float = 1.0
+    nod: float = 1.0
+    pose: float = 1.0
+    blink_rate: float = .36
+    lid: float = .5
+    moods: tuple = (.40, .22, .14, .14, .10)
+
+
+def style(actor_seed: int) -> Style:
+    """The personal style of an actor, a function of its number alone."""
+    rng = np.random.default_rng([2304, actor_seed])
+    weights = rng.dirichlet(20 * np.array(Style.moods))
+    return Style(effort=rng.uniform(.9, 1.12), expressive=rng.uniform(.75, 1.25), nod=rng.uniform(.7, 1.3),
+                 pose=rng.uniform(.8, 1.2), blink_rate=rng.uniform(.29, .44), lid=rng.uniform(.2, .9),
+                 moods=tuple(np.round(weights / weights.sum(), 3)))
+
+
+def draw(phones: list, seconds: float, style: Style, seed: int) -> np.ndarray:
+    """One draw of the law: phones [[name, start, end, stressed], ...] -> clean animation float32 (T, 23), T = ceil(25 s).
+
+    AUs are 0-5; pose is relative, its median over the clip is zero. The same seed gives the same face.
+    """
+    T = int(np.ceil(round(seconds * FPS, 6)))
+    time = (np.arange(T * STEPS) + .5) / RATE                       # middle of each step, s
+    rng = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)]
+    stresses = [(row[1] + row[2]) / 2 for row in phones if len(row) > 3 and row[3]]
+    X = np.zeros((len(time), len(ATTRIBUTES)))                      # (steps, 23)
+    X += lips(phones, time, style, rng[0])
+    X += face(stresses, time, style, rng[1])
+    X[:, column("AU45")] = blinks(time, style, rng[2])
+    X[:, POSE] = pose(stresses, time, style, rng[3])
+    # a raised cheek or a smile cannot open closed lips, so closures win over everything else
+    X[:, column("AU25")] *= 1 - closure(phones, time)
+    X[:, column("AU26")] *= 1 - .85 * closure(phones, time)
+    Y = X.reshape(T, STEPS, -1).mean(1)                             # (T, 23)
+    Y[:, POSE] -= np.median(Y[:, POSE], 0)
+    Y[:, POSE[3:]] += np.array([neck_translation(angles) for angles in Y[:, POSE[:3]]])
+    Y[:, POSE[3:]] -= np.median(Y[:, POSE[3:]], 0)
+    Y[:, :17] = np.clip(Y[:, :17], 0, 5)
+    Y[:, :17][Y[:, :17] < .02] = 0
+    return Y.astype(np.float32)
+
+
+def lips(phones, time, style, rng) -> np.ndarray:
+    """The mouth's AUs from phone targets: (steps, 23)."""
+    X = np.zeros((len(time), len(ATTRIBUTES)))
+    for name, start, end, *stressed in phones:
+        gain = np.exp(.08 * rng.normal())
+        opening = STRESS_GAIN[stressed[0]] if stressed and name[0] in "AEIOU" else 1
+        inside = (time >= start) & (time < end)
+        for au, value in target(name).items():
+            X[inside, column(au)] = value * gain * (opening if au in ("AU25", "AU26") else 1)
+    X = gaussian_filter1d(X, LIP_SMOOTHING * RATE, axis=0)
+    effort = style.effort * np.exp(.06 * slow(len(time), 1.0, rng))         # drifts by 6 % over a second
+    X *= effort[:, None]
+    shut = closure(phones, time) * effort
+    X[:, column("AU23")] = np.maximum(X[:, column("AU23")], 2.2 * shut)     # lips are pressed together
+    X[:, column("AU17")] = np.maximum(X[:, column("AU17")], .9 * shut)
+    return X
+
+
+def target(phone: str) -> dict:
+    """Target intensities of a phone."""
+    for names, values in TARGETS.items():
+        if phone in names.split():
+            return values
+    return {}
+
+
+def closure(phones, time) -> np.ndarray:
+    """How closed bilabials hold the mouth at each step: 0 not at all, 1 shut."""
+    shut = np.zeros(len(time))
+    for name, start, end, *_ in phones:
+        if name in BILABIALS:
+            half = max(CLOSURE, end - start) / 2
+            shut = np.maximum(shut, bump(time, (start + end) / 2 - half, (start + end) / 2 + half, CLOSURE_EDGE, CLOSURE_EDGE))
+    return shut
+
+
+def face(stresses, time, style, rng) -> np.ndarray:
+    """Moods and stress events of the face: (steps, 23)."""
+    X = np.zeros((len(time), len(ATTRIBUTES)))
+    start = -rng.uniform(0, 3)                                              # the first mood began before the clip
+    weights = np.array(style.moods) / sum(style.moods)
+    while start < time[-1]:
+        end = start + 1 + rng.gamma(2, .9)
+        mood = list(MOODS)[rng.choice(len(MOODS), p=weights)]
+        amplitude = rng.gamma(6, 1 / 6) * style.expressive
+        for au, value in MOODS[mood].items():
+            X[:, column(au)] += value * amplitude * bump(time, start + .2, end - .2, .4, .4)
+        start = end
+    names = [None] + list(EVENTS)
+    chance = np.array([p for p, _ in EVENTS.values()])
+    chance = np.r_[1 - chance.sum(), chance]
+    for centre in stresses:
+        name, amplitude = names[rng.choice(len(names), p=chance)], rng.gamma(4, 1 / 4) * style.expressive
+        if name:
+            for au, value in EVENTS[name][1].items():
+                X[:, column(au)] += value * amplitude * bump(time, centre - .06, centre + .08, .12, .24)
+    X[:, column("AU07")] += style.lid * (1 + .15 * slow(len(time), .8, rng))
+    return X
+
+
+def blinks(time, style, rng) -> np.ndarray:
+    """AU45 as a renewal process of quick closings: (steps,)."""
+    x, rest = np.zeros(len(time)), .4
+    at = -30.0                                                  # started long before, so the clip begins anywhere in it
+    while at < time[-1] + .2:
+        at += rest + rng.gamma(2.5, (1 / style.blink_rate - rest) / 2.5)
+        x = np.maximum(x, rng.uniform(3.6, 5) * bump(time, at - .02, at + .02, .09, .18))
+    return x
+
+
+def pose(stresses, time, style, rng) -> np.ndarray:
+    """Head pose: (steps, 6), radians and millimetres."""
+    spread = np.array([.045, .080, .035, 1.5, 1.0, 2.0]) * style.pose
+    X = np.stack([slow(len(time), .5, rng) for _ in spread], 1) * spread
+    for centre in stresses:
+        nods, size = rng.random() < .5, rng.gamma(6, 1 / 6) * NOD * style.nod
+        if nods:
+            X[:, 0] += size * bump(time, centre - .02, centre + .02, .16, .22)
+    return X
+
+
+def bump(time, start, end, rise, fall) -> np.ndarray:
+    """1 between start and end, raised-cosine edges outside: `rise` seconds before, `fall` seconds after."""
+    before = np.clip((start - time) / rise, 0, 1)
+    after = np.clip((time - end) / fall, 0, 1)
+    return .25 * (1 + np.cos(np.pi * before)) * (1 + np.cos(np.pi * after))
+
+
+def slow(n: int, seconds: float, rng) -> np.ndarray:
+    """A stationary smooth Gaussian process of unit variance: white noise under a Gaussian kernel, (n,)."""
+    sigma = seconds * RATE
+    pad = int(4 * sigma)
+    white = rng.normal(size=n + 2 * pad)
+    return gaussian_filter1d(white, sigma, mode="constant")[pad:pad + n] * np.sqrt(2 * np.sqrt(np.pi) * sigma)
+
+
+# standard deviation of OpenFace-like noise on each AU, before the dead zone
+AU_NOISE = dict.fromkeys(ATTRIBUTES[:17], .07) | {"AU25": .05, "AU26": .05, "AU45": .04, "AU07": .12, "AU17": .10}
+DEAD_ZONE = .12                                                 # OpenFace writes 0 for what it sees below this
+POSE_NOISE = np.array([.0025, .0025, .0020, .25, .25, .60])     # rad, mm
+
+
+def measure(Y: np.ndarray, seed: int) -> np.ndarray:
+    """What OpenFace might report for a clean track (T, 23): noise with a memory of two frames, a dead zone that makes
+    exact zeros, 4 % gain errors, and the file's rounding (AUs .01, radians .0001, mm .1)."""
+    rng = np.random.default_rng([7, seed])
+    T = len(Y)
+    noise = gaussian_filter1d(rng.normal(size=(T, 23)), .8, axis=0) * np.sqrt(2 * np.sqrt(np.pi) * .8)
+    out = np.asarray(Y, np.float64).copy()
+    scale = np.array([AU_NOISE[name] for name in ATTRIBUTES[:17]])
+    seen = out[:, :17] * (1 + .04 * rng.normal(size=17)) + scale * noise[:, :17]
+    seen[seen < DEAD_ZONE] = 0
+    out[:, :17] = np.round(np.clip(seen, 0, 5), 2)
+    out[:, POSE] += POSE_NOISE * noise[:, 17:]
+    out[:, 17:20] = np.round(out[:, 17:20], 4)
+    out[:, 20:] = np.round(out[:, 20:], 1)
+    return out.astype(np.float32)
+
+
+def event_marginals(phones: list, seconds: float, style: Style, draws: int, seed: int = 0) -> dict:
+    """P(event is seen in frame t | phones) for every event of `corpus.observed_events`: {name: float32 (T,)}.
+
+    Counted over `draws` independent draws, so its standard error is at most .5 / sqrt(draws).
+    """
+    seen = [observed_events(draw(phones, seconds, style, seed + 1 + i)) for i in range(draws)]
+    return {name: np.mean([s[name] for s in seen], 0).astype(np.float32) for name in seen[0]}
