@@ -122,8 +122,8 @@ def measure(frames: np.ndarray, wave: np.ndarray, network: SyncNet | None = None
     A positive offset: the picture runs late (the fitting sound was heard that many frames before).
     Raises InputError for no face, a clip under 36 frames, or missing weights. Paper: 4.3. Notebook: 06_evaluation.
     """
-    network = load_sync() if network is None else network
-    return score(distances(network, mouth_crops(np.asarray(frames)), frame_features(wave)))
+    crops, A = mouth_crops(np.asarray(frames)), frame_features(wave)
+    return score(distances(load_sync() if network is None else network, crops, A))
 
 
 @lru_cache(maxsize=2)
@@ -148,11 +148,12 @@ def save_sync(path: str | Path, network: SyncNet, metadata: dict[str, str] | Non
 
 
 def train_sync(clips: Sequence[tuple[np.ndarray, np.ndarray]], minutes: float = 4.0, seed: int = 0,
-               steps: int | None = None, progress: Callable[[int, float], None] | None = None) -> SyncNet:
+               steps: int | None = None, batch: tuple[int, int] = (8, 24),
+               progress: Callable[[int, float], None] | None = None) -> SyncNet:
     """Train a SyncNet on clips of (mouth crops (T, 48, 48) uint8, features A (T, 400)) that are in sync.
 
-    Contrastive: each step draws 8 clips x 24 places; a mouth must find its own sound among all 192, and a sound its
-    mouth. Half of the wrong ones are a few frames away in the same clip, which is what an offset is decided by.
+    Contrastive: each step draws `batch` = (clips, places); a mouth must find its own sound among all 192, and a sound
+    its mouth. Half of the wrong ones are a few frames away in the same clip, which is what an offset is decided by.
     Stops after `minutes`, or after `steps`. Raises InputError for no clip of 60 frames. Paper: 4.3.
     """
     clips = [(video_windows(crops[:len(A)]), torch.from_numpy(np.ascontiguousarray(A[2:len(crops) - 2])))
@@ -162,7 +163,7 @@ def train_sync(clips: Sequence[tuple[np.ndarray, np.ndarray]], minutes: float = 
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):  # initial weights and dropout follow the seed, the caller's draws do not
         torch.manual_seed(seed)
-        network = SyncNet().train()
+        network = SyncNet().train().to(memory_format=torch.channels_last)
         optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, weight_decay=0.02)
         start, step = time.monotonic(), 0
         while True:
@@ -171,7 +172,7 @@ def train_sync(clips: Sequence[tuple[np.ndarray, np.ndarray]], minutes: float = 
                 break
             for group in optimizer.param_groups:
                 group["lr"] = 1e-3 * min(1, (step + 1) / 50) * (0.02 + 0.98 * 0.5 * (1 + np.cos(np.pi * done)))
-            V, A = _batch(clips, generator)
+            V, A = _batch(clips, generator, *batch)
             logits = network.video(V) @ network.audio(A).T * network.temperature.exp()  # (192, 192)
             target = torch.arange(len(logits))
             loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
@@ -184,8 +185,8 @@ def train_sync(clips: Sequence[tuple[np.ndarray, np.ndarray]], minutes: float = 
     return network.eval().requires_grad_(False)
 
 
-def _batch(clips: list, generator: torch.Generator, n_clips: int = 8, places: int = 24) -> tuple[Tensor, Tensor]:
-    """Windows of 8 clips: half of the places in one run of neighbours 2 frames apart, half anywhere."""
+def _batch(clips: list, generator: torch.Generator, n_clips: int, places: int) -> tuple[Tensor, Tensor]:
+    """Windows of some clips: half of the places in one run of neighbours 2 frames apart, half anywhere."""
     def draw(high: int, n: int) -> Tensor:
         return torch.randint(high, (n,), generator=generator)
 
@@ -201,7 +202,7 @@ def _batch(clips: list, generator: torch.Generator, n_clips: int = 8, places: in
         dx, dy = (draw(5, 2) - 2).tolist()
         V.append(picture.roll((dy, dx), (2, 3)))
         A.append(audio[t])
-    return torch.cat(V), torch.cat(A)
+    return torch.cat(V).contiguous(memory_format=torch.channels_last), torch.cat(A)
 
 
 def accuracy(network: SyncNet, clips: Sequence[tuple[np.ndarray, np.ndarray]], tolerance: int = 1) -> dict[str, float]:
