@@ -62,7 +62,7 @@ class Clip:
         return sound.frame_features(self.wave())
 
     def animation(self) -> np.ndarray:
-        """Animation Y as measured: float32 (T, 23), pose relative to the clip's median. Raises InputError without a CSV."""
+        """Animation Y as measured: float32 (T, 23), pose relative to its median. Raises InputError without a CSV."""
         if self.csv is None:
             raise InputError(f"the clip {self.name} has no OpenFace CSV beside it: make one with dirfa-edu extract")
         return read_openface(self.csv)
@@ -85,7 +85,7 @@ class Clip:
         Raises InputError for recordings of other corpora. Notebook: 06_evaluation.
         """
         if self.truth_file is None:
-            raise InputError(f"nothing but the recording itself is known about {self.name}: it was not made by the motion law")
+            raise InputError(f"{self.name} has no known truth: it was not made by the motion law")
         with np.load(self.truth_file) as data:
             scale = data["scale"]
             names, marginals = data["event_names"].tolist(), data["marginals"].astype(np.float32) / 255
@@ -118,13 +118,15 @@ class Corpus:
             clips = find(self.root)
             if clips:
                 return clips
-        raise InputError(f"no clips under {self.root}: expected a manifest.csv, OpenFace CSVs, or the folders of VoxCeleb2 or LRW")
+        raise InputError(f"no clips under {self.root}: expected a manifest.csv, OpenFace CSVs, or the folders of "
+                         "VoxCeleb2 or LRW")
 
     def __getitem__(self, name: str) -> Clip:
         for clip in self.clips:
             if clip.name == name:
                 return clip
-        raise InputError(f"no clip named {name!r} under {self.root}: {len(self.clips)} others, first {self.clips[0].name!r}")
+        raise InputError(f"no clip named {name!r} under {self.root}: it has {len(self.clips)} others, "
+                         f"the first is {self.clips[0].name!r}")
 
     def select(self, split: str | None = None, kind: str | None = None, rendered: bool | None = None,
                voice: str | None = None, actor: str | None = None) -> list[Clip]:
@@ -138,12 +140,13 @@ class Corpus:
         """Problems of the corpus, each in one sentence: missing or changed files, actors in two splits; [] is good."""
         problems, home = [], {}
         for clip in self.clips:
-            missing = [p for p in (clip.audio, clip.csv, clip.video, clip.phone_file, clip.truth_file) if p and not p.is_file()]
+            files = (clip.audio, clip.csv, clip.video, clip.phone_file, clip.truth_file)
+            missing = [path for path in files if path and not path.is_file()]
             problems += [f"{clip.name}: {path.relative_to(self.root)} is missing" for path in missing]
             if clip.sha256 and not missing and fingerprint(clip) != clip.sha256:
-                problems.append(f"{clip.name}: its audio, CSV or video is not the one the manifest was written for (sha256)")
+                problems.append(f"{clip.name}: its audio, CSV or video is not the one in the manifest (sha256)")
             if clip.actor and home.setdefault(clip.actor, clip.split) != clip.split:
-                problems.append(f"{clip.name}: the actor {clip.actor} is in the splits {home[clip.actor]} and {clip.split}")
+                problems.append(f"{clip.name}: actor {clip.actor} is in the splits {home[clip.actor]} and {clip.split}")
         return problems
 
 
@@ -169,7 +172,8 @@ def observed_events(Y: np.ndarray) -> dict[str, np.ndarray]:
     mean = np.convolve(near, np.ones(FPS) / FPS, mode="valid")[:len(pitch)]  # FPS is odd: centred on the frame
     level = {name: Y[:, column(name)] for name in ("AU01", "AU02", "AU04", "AU06", "AU12", "AU45")}
     return {"brow raise": (level["AU01"] > 0.5) & (level["AU02"] > 0.5), "frown": level["AU04"] > 0.5,
-            "squint": level["AU06"] > 0.5, "smile": level["AU12"] > 0.7, "blink": level["AU45"] > 1, "nod": pitch - mean > 0.02}
+            "squint": level["AU06"] > 0.5, "smile": level["AU12"] > 0.7, "blink": level["AU45"] > 1,
+            "nod": pitch - mean > 0.02}
 
 
 def _samples(root: Path) -> list[Clip]:
@@ -180,7 +184,7 @@ def _samples(root: Path) -> list[Clip]:
     with (root / "manifest.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             if not {"clip", "kind", "split", "audio", "csv", "video"} <= set(row):
-                raise InputError(f"{root / 'manifest.csv'} is not a manifest of this corpus: it lacks the columns clip, kind or split")
+                raise InputError(f"{root / 'manifest.csv'} is not this corpus's manifest: columns are missing")
             path = {key: root / row[key] if row[key] else None for key in ("audio", "csv", "video")}
             spoken = row["kind"] != "probe"
             clips.append(Clip(row["clip"], row["split"], row["actor"], row["voice"], row["text"], row["kind"],
@@ -197,8 +201,9 @@ def _voxceleb2(root: Path) -> list[Clip]:
         parts = path.relative_to(root).parts
         who = next(p for p in parts if re.fullmatch(r"id\d{5}", p))
         m4a = root.joinpath(*("aac" if p == "mp4" else p for p in parts)).with_suffix(".m4a")
-        clips.append(Clip("/".join((who, *parts[-2:]))[:-4], "test" if "test" in parts else "train", actor=who, voice=who,
-                          kind="real", audio=m4a if m4a.is_file() else path, csv=_beside(path, (".csv",)), video=path))
+        split = "test" if "test" in parts else "train"
+        clips.append(Clip("/".join((who, *parts[-2:]))[:-4], split, actor=who, voice=who, kind="real",
+                          audio=m4a if m4a.is_file() else path, csv=_beside(path, (".csv",)), video=path))
     return clips
 
 
@@ -214,8 +219,10 @@ def _lrw(root: Path) -> list[Clip]:
 
 
 def _openface(root: Path) -> list[Clip]:
-    """CSVs as OpenFace writes them, with a film or a recording of the same name beside each; a folder train, val or test on
-    the way down gives the split, without one a clip belongs to train."""
+    """CSVs as OpenFace writes them, with a film or a recording of the same name beside each.
+
+    A folder train, val or test on the way down gives the split; without one a clip belongs to train.
+    """
     clips = []
     for path in sorted(root.glob("**/*.csv")):
         with path.open(errors="replace") as file:

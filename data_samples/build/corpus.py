@@ -13,11 +13,11 @@ import multiprocessing
 import pathlib
 import sys
 
+import law
 import numpy as np
 import soundfile as sf
-
-import law
 import voices
+
 from dirfa_edu import corpus as corpora
 from dirfa_edu.actor import neck_translation
 from dirfa_edu.animation import ATTRIBUTES, FPS, POSE, write_openface
@@ -33,7 +33,7 @@ DRAWS = {"train": 3, "test": 8}             # further faces for the same sound
 MARGINAL_DRAWS = 256
 FILMED_PER_TRAIN_ACTOR = 2
 WOMEN = [name for name, row in CAST.items() if row[1] == "f"]
-SEX = {"slt": "f", "awb": "m", "kal16": "m", "rms": "m", "librivox-austen": "f", "librivox-sonnet": "m"}
+SEX = {"slt": "f", "awb": "m", "kal16": "m", "rms": "m", "librivox-austen": "m", "librivox-sonnet": "f"}
 COLUMNS = "clip,kind,split,actor,voice,text,seed,seconds,frames,audio,csv,video,sha256".split(",")
 # what a file's integers stand for: AU / 1000, radians / 10000, mm / 100
 SCALE = np.r_[np.full(17, 1000), np.full(3, 10000), np.full(3, 100)].astype(np.float32)
@@ -42,14 +42,17 @@ SCALE = np.r_[np.full(17, 1000), np.full(3, 10000), np.full(3, 100)].astype(np.f
 def plan() -> list[dict]:
     """Every clip of the corpus, in order: who says what with which seed. Voices go to actors of their sex, in turn."""
     rows, turn = [], {}
-    spoken = [(clip, "speech", split, voice, text, f"audio/{clip}.ogg") for clip, split, voice, text, _ in voices.readings()]
+    spoken = [(clip, "speech", split, voice, text, f"audio/{clip}.ogg")
+              for clip, split, voice, text, _ in voices.readings()]
     for path in sorted((ROOT / "speech").glob("*.wav")):
         voice = "librivox-" + path.stem.split("_")[0]
-        spoken.append((path.stem, "real", "test", voice, path.with_suffix(".txt").read_text().strip(), f"speech/{path.name}"))
+        text = path.with_suffix(".txt").read_text().strip()
+        spoken.append((path.stem, "real", "test", voice, text, f"speech/{path.name}"))
     for clip, kind, split, voice, text, audio in spoken:
         cast = [a for a, row in CAST.items() if row[0] == split and row[1] == SEX[voice]]
         n = turn[split, SEX[voice]] = turn.get((split, SEX[voice]), -1) + 1
-        rows.append(dict(clip=clip, kind=kind, split=split, actor=cast[n % len(cast)], voice=voice, text=text, audio=audio))
+        actor = cast[n % len(cast)]
+        rows.append(dict(clip=clip, kind=kind, split=split, actor=actor, voice=voice, text=text, audio=audio))
     rows += [dict(clip=f"probe_{actor}", kind="probe", split=row[0], actor=actor, voice="", text="", audio="")
              for actor, row in CAST.items()]
     for i, row in enumerate(rows):

@@ -95,7 +95,7 @@ def style(actor_seed: int) -> Style:
 
 
 def draw(phones: list, seconds: float, style: Style, seed: int) -> np.ndarray:
-    """One draw of the law: phones [[name, start, end, stressed], ...] -> clean animation float32 (T, 23), T = ceil(25 s).
+    """One draw of the law: phones [[name, start, end, stressed], ...] -> clean float32 (T, 23), T = ceil(25 s).
 
     AUs are 0-5; pose is relative, its median over the clip is zero. The same seed gives the same face.
     """
@@ -152,7 +152,8 @@ def closure(phones, time) -> np.ndarray:
     for name, start, end, *_ in phones:
         if name in BILABIALS:
             half = max(CLOSURE, end - start) / 2
-            shut = np.maximum(shut, bump(time, (start + end) / 2 - half, (start + end) / 2 + half, CLOSURE_EDGE, CLOSURE_EDGE))
+            middle = (start + end) / 2
+            shut = np.maximum(shut, bump(time, middle - half, middle + half, CLOSURE_EDGE, CLOSURE_EDGE))
     return shut
 
 

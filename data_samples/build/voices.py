@@ -27,15 +27,15 @@ SR = 16000
 VOICES = {"train": ["slt", "awb", "kal16"], "test": ["rms", "slt", "awb", "kal16"]}
 SECOND_READINGS = 75                    # this many train sentences are read again by another voice
 VOWELS = set("AA AE AH AO AW AX AY EH ER EY IH IY OW OY UH UW".split())
-FUNCTION_WORDS = set("""a an the and but or nor if so as than that this these those there who whom whose which what when
-where why how i me my you your he him his she her it its we us our they them their am is are was were be been being do does
-did has have had having will would shall should can could may might must to of in on at by for from with into over upon up
-out off not no because until unless while then too very just some any""".split())
+FUNCTION_WORDS = set("""a an the and but or nor if so as than that this these those there who whom whose which
+what when where why how i me my you your he him his she her it its we us our they them their am is are was were be been
+being do does did has have had having will would shall should can could may might must to of in on at by for from with
+into over upon up out off not no because until unless while then too very just some any""".split())
 
 LIBRIVOX = "/usr/share/pocketsphinx/test/data/librivox"
 # the first quatrain and the couplet of the sonnet; the aligner loses its way in the lines between
-SONNET = [("from fairest creatures we desire increase that thereby beauty's rose might never die but as the riper should "
-           "by time decease his tender heir might bear his memory"),
+SONNET = [("from fairest creatures we desire increase that thereby beauty's rose might never die but as the riper "
+           "should by time decease his tender heir might bear his memory"),
           "pity the world or else this glutton be to eat the world's due by the grave and thee"]
 SONNET_CUTS = [(2.40, 14.70), (44.15, 53.26)]       # seconds in the recording
 # words that the aligner's dictionary lacks
@@ -64,7 +64,8 @@ def readings() -> list:
     plan = [("test", v, s) for v, s in zip(test_voices, sentences["test"], strict=True)]
     train = sentences["train"]
     plan += [("train", VOICES["train"][i % 3], s) for i, s in enumerate(train)]
-    plan += [("train", VOICES["train"][(i + 1) % 3], train[i]) for i in sorted(rng.permutation(len(train))[:SECOND_READINGS])]
+    again = sorted(rng.permutation(len(train))[:SECOND_READINGS])
+    plan += [("train", VOICES["train"][(i + 1) % 3], train[i]) for i in again]
     count = {}
     for n, (split, voice, text) in enumerate(plan):
         count[voice] = count.get(voice, 0) + 1
@@ -81,7 +82,7 @@ def dictionary() -> dict:
 
 
 def mark_stress(phones: list, text: str) -> list:
-    """Add the stressed flag to [phone, start, end] rows by aligning them with the dictionary's pronunciation of `text`."""
+    """Add the stressed flag to [phone, start, end] rows by aligning them with the dictionary."""
     words = dictionary()
     said, stressed = [], []
     for word in re.findall(r"[a-z']+", text.lower()):
@@ -103,8 +104,8 @@ def speak(voice: str, text: str, stretch: float = 1.0):
     """flite's voice at 16 kHz and its phone times -> (wave (N,), [[phone, start, end]])."""
     with tempfile.TemporaryDirectory() as folder:
         wav = f"{folder}/x.wav"
-        done = subprocess.run(["flite", "-voice", voice, "--setf", f"duration_stretch={stretch}", "-psdur", "-t", text, "-o", wav],
-                              capture_output=True, text=True, check=True)
+        command = ["flite", "-voice", voice, "--setf", f"duration_stretch={stretch}", "-psdur", "-t", text, "-o", wav]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
         wave, rate = sf.read(wav, dtype="float32")
     if rate != SR:
         wave = soxr.resample(wave, rate, SR)
@@ -183,7 +184,7 @@ def main():
     sdist = parser.parse_args().sdist
     for folder in ("audio", "phones", "speech"):
         (ROOT / folder).mkdir(exist_ok=True)
-    for clip, split, voice, text, stretch in readings():
+    for clip, _, voice, text, stretch in readings():
         if (ROOT / f"phones/{clip}.json").exists():
             continue
         wave, phones = speak(voice, text, stretch)

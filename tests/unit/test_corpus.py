@@ -93,8 +93,9 @@ def test_a_flipped_byte_and_a_lost_file_are_found(corpus, tmp_path):
 
 
 def test_an_actor_in_two_splits_is_found(tmp_path):
-    (tmp_path / "manifest.csv").write_text("clip,kind,split,actor,voice,text,seed,seconds,frames,audio,csv,video,sha256\n"
-                                           "a,probe,train,anna,,,0,1,25,,,,\nb,probe,test,anna,,,0,1,25,,,,\n")
+    header = "clip,kind,split,actor,voice,text,seed,seconds,frames,audio,csv,video,sha256\n"
+    rows = "a,probe,train,anna,,,0,1,25,,,,\nb,probe,test,anna,,,0,1,25,,,,\n"
+    (tmp_path / "manifest.csv").write_text(header + rows)
     assert any("anna" in problem for problem in Corpus(tmp_path).check())
 
 
