@@ -201,7 +201,7 @@ UNITS = np.array([1.0] * 17 + [0.1] * 3 + [10.0] * 3)  # what counts as one step
 
 
 def lip_error(Y: np.ndarray, truth: np.ndarray) -> float:
-    """Mean absolute error of the eight lip AUs (10 14 15 17 20 23 25 26) of (T, 23), in AU units: LMD without pixels."""
+    """Mean absolute error of the eight lip AUs (LIPS) of two animations (T, 23), in AU units: LMD without pixels."""
     Y, truth = check_animation(Y), check_animation(truth)
     if Y.shape != truth.shape:
         raise InputError(f"the two animations have {len(Y)} and {len(truth)} frames: cut them to one length")

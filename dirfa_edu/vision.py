@@ -89,6 +89,7 @@ def _network(name: str):
     return run
 
 
+@lru_cache(maxsize=1)
 def _anchors() -> np.ndarray:
     """BlazeFace's 896 anchor centres in 0..1: 2 on each cell of a 16 x 16 grid, 6 on each of 8 x 8."""
     grids = []
@@ -107,7 +108,7 @@ def find_faces(image: np.ndarray, threshold: float = 0.5) -> list[dict]:
     image = np.asarray(image)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise InputError(f"a picture is (height, width, 3) uint8, not {image.shape} {image.dtype}")
-    H, W = image.shape[:2]
+    (H, W), anchors = image.shape[:2], _anchors()
     # the second look, from further away, finds faces that fill the picture
     for zoom in (1.0, 1.7):
         side = max(H, W) * zoom
@@ -118,13 +119,14 @@ def find_faces(image: np.ndarray, threshold: float = 0.5) -> list[dict]:
         for i in np.argsort(-score):
             if score[i] < threshold:
                 break
-            anchor = _anchors()[i]
-            centre, extent = regression[0, i, :2] / DETECT_SIZE + anchor, regression[0, i, 2:4] / DETECT_SIZE
-            points = regression[0, i, 4:].reshape(6, 2) / DETECT_SIZE + anchor
-            to_px = lambda p: (p - 0.5) * side + (W / 2, H / 2)  # noqa: E731
-            box = np.concatenate([to_px(centre - extent / 2), to_px(centre + extent / 2)])
+            # per anchor: centre, width and height, six key points, in network pixels from the anchor's centre
+            (dx, dy, width, height), points = regression[0, i, :4], regression[0, i, 4:].reshape(6, 2)
+            corners = [(dx - width / 2, dy - height / 2), (dx + width / 2, dy + height / 2)]
+            places = np.concatenate([corners, points]) / DETECT_SIZE + anchors[i]
+            places = (places - 0.5) * side + (W / 2, H / 2)  # (8, 2) px in the picture
+            box = places[:2].ravel()
             if all(_overlap(box, face["box"]) < 0.3 for face in faces):
-                faces.append({"box": box, "keypoints": to_px(points), "score": float(score[i])})
+                faces.append({"box": box, "keypoints": places[2:], "score": float(score[i])})
         if faces:
             return sorted(faces, key=lambda face: face["box"][0] - face["box"][2])
     return []

@@ -138,7 +138,10 @@ def test_bad_input_is_one_sentence(tmp_path, trained):
         sync.load_sync(torch_file)
 
 
-@pytest.mark.skipif(not data_path("models", "sync.safetensors").is_file(), reason="the shipped SyncNet is not trained yet")
+SHIPPED = data_path("models", "sync.safetensors").is_file()
+
+
+@pytest.mark.skipif(not SHIPPED, reason="the shipped SyncNet is not trained yet")
 def test_the_shipped_network_hears_a_rendered_clip_in_sync():
     from dirfa_edu import Corpus
 

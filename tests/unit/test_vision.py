@@ -238,3 +238,97 @@ def test_a_video_without_a_face_is_one_sentence(tmp_path):
     write_mp4(tmp_path / "sky.mp4", [np.full((64, 64, 3), 120, np.uint8)] * 10)
     with pytest.raises(InputError, match="no face found"):
         vision.extract(tmp_path / "sky.mp4")
+
+
+# ---- the whole path on digital actors ----
+@pytest.fixture(scope="module")
+def talking():
+    """Two actors who open their mouths, blink, and turn their heads: animation (40, 23), frames (40, 128, 128, 3)."""
+    from dirfa_edu.actor import Actor
+
+    Y = np.zeros((40, 23))
+    t = np.arange(40)
+    Y[:, column("AU26")] = 3 * (np.sin(t / 3) > 0.3)
+    Y[:, column("AU12")] = 2 * (t > 25)
+    Y[18:22, column("AU45")] = 5
+    Y[:, column("pose_Ry")] = 0.2 * np.sin(t / 8)
+    Y[:, column("pose_Rx")] = 0.1 * np.cos(t / 6)
+    actors = {name: Actor(name) for name in ("anna", "ben")}
+    return Y, {name: np.stack([actor.render(row, 128) for row in Y]) for name, actor in actors.items()}
+
+
+def test_every_frame_of_an_actor_is_found_where_it_is(talking):
+    from dirfa_edu.actor import Actor
+
+    Y, clips = talking
+    for name, frames in clips.items():
+        L = vision.landmarks(frames)
+        assert np.isfinite(L).all()
+        actor = Actor(name)
+        true = np.stack([actor.landmarks(row, 128) for row in Y])
+        eyes = np.linalg.norm(true[:, 36] - true[:, 45], axis=1)
+        for ours, theirs in ((33, 36), (263, 45), (61, 48), (291, 54)):  # outer eyes, corners of the mouth
+            assert (np.linalg.norm(L[:, ours, :2] - true[:, theirs], axis=1) / eyes).mean() < 0.12
+
+
+def test_what_the_actor_does_is_measured(talking):
+    Y, clips = talking
+    for frames in clips.values():
+        found = vision.attributes_from_landmarks(vision.landmarks(frames), (128, 128))
+        for name, least in (("pose_Ry", 0.9), ("pose_Rx", 0.8), ("AU26", 0.75), ("AU45", 0.75), ("AU12", 0.75)):
+            r = np.corrcoef(found[:, column(name)], Y[:, column(name)])[0, 1]
+            assert r > least, f"{name}: r = {r:.2f}"
+
+
+def test_one_person_is_nearer_to_themselves_than_to_another(talking):
+    from dirfa_edu import metrics
+
+    anna, ben = talking[1]["anna"][::5], talking[1]["ben"][::5]
+    own, other = metrics.acd(anna[0], anna[1:]), metrics.acd(anna[0], ben)
+    assert own < 0.45 < other
+    assert metrics.acd_pairwise(anna) < metrics.acd_pairwise(np.concatenate([anna, ben]))
+
+
+def test_extract_gives_all_the_networks_need(talking, tmp_path):
+    from dirfa_edu.video import write_mp4
+
+    Y, clips = talking
+    write_mp4(tmp_path / "anna.mp4", clips["anna"], wave=np.zeros(40 * 640, np.float32))
+    found = vision.extract(tmp_path / "anna.mp4")
+    assert found["animation"].shape == (40, 23) and found["valid"].all()
+    assert found["frames"].shape == (40, 128, 128, 3) and found["portrait"].shape == (256, 256, 3)
+    assert abs(len(found["wave"]) - 40 * 640) < 3000
+    assert np.median(found["animation"][:, 17:], axis=0) == pytest.approx(np.zeros(6), abs=1e-5)
+    portrait = vision.attributes_from_landmarks(
+        vision.landmarks(np.stack([found["portrait"], *[vision.warp(f, (64, 64, 128, 0.0), 256)
+                                                        for f in clips["anna"]]])), (256, 256))
+    assert portrait[0, column("AU26")] < 1 and portrait[0, column("AU45")] < 1  # mouth closed, eyes open
+
+
+def test_thirty_frames_a_second_become_twenty_five(talking, tmp_path):
+    from dirfa_edu.video import write_mp4
+
+    Y, clips = talking
+    write_mp4(tmp_path / "fast.mp4", np.repeat(clips["anna"], 2, axis=0), fps=50)
+    found = vision.extract(tmp_path / "fast.mp4")
+    assert len(found["animation"]) == len(found["frames"]) == 40
+    r = np.corrcoef(found["animation"][:, column("pose_Ry")], Y[:, column("pose_Ry")])[0, 1]
+    assert r > 0.9
+
+
+def test_two_people_are_refused_and_a_small_one_behind_is_not(talking, tmp_path):
+    from dirfa_edu.video import write_mp4
+
+    anna, ben = talking[1]["anna"][:12], talking[1]["ben"][:12]
+    write_mp4(tmp_path / "two.mp4", np.concatenate([anna, ben], axis=2))
+    with pytest.raises(InputError, match="2 faces"):
+        vision.extract(tmp_path / "two.mp4")
+    behind = np.pad(ben[:, ::2, ::2], ((0, 0), (0, 64), (0, 0), (0, 0)), mode="edge")
+    write_mp4(tmp_path / "behind.mp4", np.concatenate([anna, behind], axis=2))
+    assert len(vision.extract(tmp_path / "behind.mp4")["animation"]) == 12
+
+
+def test_a_face_is_found_again_after_it_was_gone(talking):
+    frames = talking[1]["ben"][:9].copy()
+    frames[3:6] = 0
+    assert np.isfinite(vision.landmarks(frames)[:, 0, 0]).tolist() == [True] * 3 + [False] * 3 + [True] * 3
