@@ -51,17 +51,19 @@ def to_tensor(pictures: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255  # (B, 3, S, S)
 
 
-@torch.inference_mode()
 def render_frames(generator: GenerationNetwork, portrait: np.ndarray | Encoded, Y: np.ndarray) -> Iterator[np.ndarray]:
     """Yield frames (S, S, 3) uint8 of the portrait moved by an animation Y (T, 23), a few at a time in memory.
 
     The portrait is taken as neutral: attributes are relative to it. Paper: Eq. 6. Notebook: 05_generator.
     """
-    with torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
+    fast = torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16())
+    with torch.inference_mode(), fast:
         source = portrait if isinstance(portrait, Encoded) else generator.encode(to_tensor(portrait))
-        for first in range(0, len(Y), BATCH):
+    for first in range(0, len(Y), BATCH):
+        with torch.inference_mode(), fast:
             pictures = generator.render(source, torch.as_tensor(Y[first:first + BATCH], dtype=torch.float32))
-            yield from (pictures.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        # no context is held open over a yield: it would leak into the caller
+        yield from (pictures.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
 
 def talk(speech: str | Path, portrait: str | Path, out: str | Path = "demo", samples: int = 3, seed: int = 0,

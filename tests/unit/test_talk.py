@@ -1,0 +1,140 @@
+"""The main job, whole, with tiny networks; and the command with the ugliest input."""
+
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from dirfa_edu import cli, talk
+from dirfa_edu.animation import read_openface
+from dirfa_edu.discretize import Discretizer
+from dirfa_edu.files import InputError, data_path
+from dirfa_edu.generator import GenerationNetwork, GeneratorConfig
+from dirfa_edu.mapper import MapperConfig, MappingNetwork
+from dirfa_edu.video import read_mp4
+
+
+@pytest.fixture(scope="module")
+def networks():
+    torch.manual_seed(0)
+    mapper = MappingNetwork(MapperConfig(bins=20, tau=8, d_model=32, layers=1, heads=2)).eval()
+    mapper.discretizer = Discretizer(np.r_[np.zeros(17), -np.ones(6)], np.r_[np.full(17, 5.0), np.ones(6)], 20)
+    return {"mapper": mapper, "generator": GenerationNetwork(GeneratorConfig(size=64, width=8, keypoints=3)).eval()}
+
+
+@pytest.fixture
+def speech(tmp_path):
+    wave = np.random.default_rng(0).normal(0, 0.1, 20_300).astype(np.float32)  # 31.7 frames
+    soundfile.write(tmp_path / "speech.wav", wave, 16000)
+    return tmp_path / "speech.wav"
+
+
+@pytest.fixture
+def portrait(tmp_path):
+    talk.save_png(tmp_path / "face.png", np.random.default_rng(0).integers(0, 255, (90, 70, 3), np.uint8))
+    return tmp_path / "face.png"
+
+
+def test_three_faces_as_long_as_the_audio(tmp_path, speech, portrait, networks):
+    result = talk.talk(speech, portrait, tmp_path / "out", samples=3, seed=0, **networks)
+    names = sorted(p.name for p in (tmp_path / "out").iterdir())
+    assert names == sorted([f"sample_{i}.{end}" for i in (1, 2, 3) for end in ("csv", "mp4")]
+                           + ["attributes.png", "film_strip.png"])
+    assert sorted(p.name for p in result["files"]) == names
+    pictures, fps, sound = read_mp4(tmp_path / "out" / "sample_1.mp4")
+    assert pictures.shape == (32, 64, 64, 3) and fps == 25
+    assert abs(len(sound) / 16000 - 20_300 / 16000) < 1024 / 16000 + 1e-6
+    Y = read_openface(tmp_path / "out" / "sample_2.csv", absolute=True)
+    assert np.abs(Y[:, :17] - result["animations"][1][:, :17]).max() < 0.006
+    assert np.abs(result["animations"][0] - result["animations"][1]).mean() > 0.01
+
+
+def test_the_same_seed_gives_the_same_files(tmp_path, speech, portrait, networks):
+    for name in "ab":
+        talk.talk(speech, portrait, tmp_path / name, samples=2, seed=3, **networks)
+    for path in (tmp_path / "a").glob("*.csv"):
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+    one, two = (read_mp4(tmp_path / name / "sample_2.mp4")[0] for name in "ab")
+    assert np.array_equal(one, two)
+
+
+def test_frames_stream_in_batches_without_changing(networks):
+    face = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    Y = np.random.default_rng(2).normal(size=(19, 23)).astype(np.float32)
+    whole = list(talk.render_frames(networks["generator"], face, Y))
+    assert len(whole) == 19 and whole[0].shape == (64, 64, 3)
+    alone = next(talk.render_frames(networks["generator"], face, Y[18:]))
+    assert np.abs(whole[18].astype(int) - alone).max() <= 3  # bf16 in batches of other sizes
+
+
+def test_a_portrait_is_cut_square_and_resized(tmp_path):
+    picture = np.zeros((40, 80, 3), np.uint8)
+    picture[:, 20:60] = 255
+    talk.save_png(tmp_path / "wide.png", picture)
+    assert (talk.load_portrait(tmp_path / "wide.png", 40) == 255).all()
+    assert talk.load_portrait(tmp_path / "wide.png", 64).shape == (64, 64, 3)
+
+
+def command(monkeypatch, capsys, *words) -> tuple[int, str]:
+    monkeypatch.setattr(sys, "argv", ["dirfa-edu", *map(str, words)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    return stop.value.code or 0, capsys.readouterr().err.strip()
+
+
+@pytest.mark.parametrize("fault", ["missing", "text", "empty", "nan", "no picture", "folder below a file", "0 samples"])
+def test_bad_input_is_one_sentence_and_writes_nothing(tmp_path, speech, portrait, fault, monkeypatch, capsys):
+    out, samples = tmp_path / "out", 3
+    if fault == "missing":
+        speech = tmp_path / "nowhere.wav"
+    elif fault == "text":
+        speech.write_text("I am not a recording")
+    elif fault == "empty":
+        soundfile.write(speech, np.zeros(0), 16000)
+    elif fault == "nan":
+        soundfile.write(speech, np.full(16000, np.nan), 16000, subtype="FLOAT")
+    elif fault == "no picture":
+        portrait.write_text("I am not a picture")
+    elif fault == "folder below a file":
+        out = speech / "out"
+    elif fault == "0 samples":
+        samples = 0
+    before = sorted(tmp_path.iterdir())
+    code, said = command(monkeypatch, capsys, "talk", speech, "--portrait", portrait, "--samples", samples,
+                         "--out", out)
+    assert code == 2
+    assert said.startswith("dirfa-edu: ") and said.count("\n") == 0 and "Traceback" not in said
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_8_khz_stereo_works_with_the_shipped_networks(tmp_path, monkeypatch, capsys):
+    wave = np.random.default_rng(0).normal(0, 0.1, (6000, 2))
+    soundfile.write(tmp_path / "phone.wav", wave, 8000)
+    portrait = sorted(data_path("portraits").glob("*.png"))[0]
+    code, said = command(monkeypatch, capsys, "talk", tmp_path / "phone.wav", "--portrait", portrait,
+                         "--samples", 1, "--out", tmp_path / "out")
+    assert code == 0, said
+    assert len(read_mp4(tmp_path / "out" / "sample_1.mp4")[0]) == 19
+
+
+def test_unknown_presets_and_networks_are_named(tmp_path, monkeypatch, capsys):
+    code, said = command(monkeypatch, capsys, "train", "mapper", "--preset", "huge", "--out", tmp_path / "runs")
+    assert code == 2 and "huge" in said and not (tmp_path / "runs").exists()
+    with pytest.raises(InputError, match="nothing to evaluate"):
+        cli.evaluate("nose")
+
+
+def test_doctor_finds_what_is_needed(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["dirfa-edu", "doctor"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code
+    assert "mapper       loads" in capsys.readouterr().out
+
+
+def test_a_wrong_data_folder_is_one_sentence(monkeypatch, tmp_path):
+    monkeypatch.setenv("DIRFA_EDU_DATA", str(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="DIRFA_EDU_DATA"):
+        data_path("models")
