@@ -52,7 +52,7 @@ def grade_folder(folder: str | Path, out: str | Path, seconds: float = SECONDS) 
 
 
 def grade_notebook(path: str | Path, seconds: float = SECONDS) -> tuple[dict[str, str], str]:
-    """One notebook in a fresh process -> (sentence of each check whose function it defines, note on what stopped it)."""
+    """One notebook in a fresh process -> (sentence of each check whose function it defines, what stopped it)."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "verdicts.json"
         command = [sys.executable, "-m", "dirfa_edu.grade", "--one", str(Path(path).resolve()), "--out", str(result)]

@@ -63,15 +63,14 @@ class Explorer:
         return self._pictures[key]
 
     def controls(self):
-        """The live widget: one slider or menu per parameter, the picture, and its description."""
+        """The live widget: one slider per parameter, the picture, and its description."""
         import ipywidgets as w
 
         def control(name: str, stops: list):
-            options = [(str(stop), stop) for stop in stops]
-            kind = w.Dropdown if any(isinstance(stop, str) for stop in stops) else w.SelectionSlider
-            extra = {} if kind is w.Dropdown else {"continuous_update": False}
-            return kind(options=options, value=stops[0], description=name, style={"description_width": "9em"},
-                        layout={"width": "28em"}, **extra)
+            # a slider also for words: JupyterLab takes the arrow keys away from a drop-down menu
+            return w.SelectionSlider(options=[(str(stop), stop) for stop in stops], value=stops[0], description=name,
+                                     style={"description_width": "9em"}, layout={"width": "28em"},
+                                     continuous_update=False)
 
         inputs = {name: control(name, stops) for name, stops in self.domain.items()}
         image = w.Image(value=self.picture(**self.default), format="png")

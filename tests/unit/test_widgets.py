@@ -38,12 +38,12 @@ def test_the_sweep_finds_an_error_in_one_corner_and_names_it():
 
 
 def test_moving_a_control_changes_picture_and_words():
-    slider, menu, image, words = explorer().controls().children
+    slider, other, image, words = explorer().controls().children
     before = image.value
     slider.value = 3
     assert image.value != before and words.value == "a line to 3, b 0"
     slider.value = 1
-    assert image.value == before and menu.value == 0
+    assert image.value == before and other.value == 0
 
 
 def test_an_error_in_draw_is_raised_kept_and_shown():

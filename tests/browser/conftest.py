@@ -1,0 +1,91 @@
+"""JupyterLab and Chromium for the browser tests; a missing Chromium skips, or fails where it is required."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+TOKEN = "a-token-for-tests"
+CELLS = ["from dirfa_edu import explorers", "explorers.mask_explorer().show()"]
+
+
+def chromium() -> str:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+    if not found:
+        if os.environ.get("DIRFA_EDU_REQUIRE_BROWSER"):
+            pytest.fail("no chromium on this machine, and DIRFA_EDU_REQUIRE_BROWSER is set")
+        pytest.skip("no chromium on this machine: install the Debian package chromium")
+    return found
+
+
+@pytest.fixture(scope="session")
+def browser():
+    path = chromium()
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def page(browser):
+    """A page that remembers its console errors and every request that leaves this machine."""
+    opened = browser.new_page(viewport={"width": 1280, "height": 1000})
+    opened.problems, opened.outside = [], []
+    opened.on("console", lambda message: opened.problems.append(message.text) if message.type == "error" else None)
+    opened.on("pageerror", lambda error: opened.problems.append(str(error)))
+    local = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "file:")
+    opened.on("request", lambda request: None if request.url.startswith(local) else opened.outside.append(request.url))
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory):
+    """The address of a JupyterLab that serves a temporary folder with one small notebook."""
+    chromium()
+    root, config = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("config")
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), root / "tiny.ipynb")
+    (config / "labconfig").mkdir()
+    (config / "labconfig" / "page_config.json").write_text(json.dumps(
+        {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    paths = {"JUPYTER_CONFIG_DIR": str(config), "JUPYTER_DATA_DIR": str(config), "JUPYTER_RUNTIME_DIR": str(config),
+             "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    server = subprocess.Popen(
+        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
+         f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}", "--LabApp.news_url=None",
+         "--LabApp.extension_manager=readonly"],
+        env=os.environ | paths, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/api?token={TOKEN}", server)
+        yield f"http://127.0.0.1:{port}/lab/tree/tiny.ipynb?token={TOKEN}"
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def wait_for(address: str, server: subprocess.Popen, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert server.poll() is None, "JupyterLab stopped while starting"
+        try:
+            urllib.request.urlopen(address, timeout=2)
+            return
+        except OSError:
+            time.sleep(0.3)
+    raise AssertionError(f"JupyterLab did not answer in {seconds:g} s")
