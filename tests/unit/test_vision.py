@@ -280,6 +280,16 @@ def test_what_the_actor_does_is_measured(talking):
             assert r > least, f"{name}: r = {r:.2f}"
 
 
+def test_an_opening_jaw_is_not_taken_for_a_raised_chin_or_a_dimple(talking):
+    Y, clips = talking
+    jaw = Y[:, column("AU26")] > 1
+    for frames in clips.values():
+        found = vision.attributes_from_landmarks(vision.landmarks(frames), (128, 128))
+        for au in ("AU14", "AU15", "AU17"):
+            shut, open_ = found[~jaw & (Y[:, column("AU12")] == 0), column(au)], found[jaw, column(au)]
+            assert abs(np.median(shut) - np.median(open_)) < 1, au
+
+
 def test_one_person_is_nearer_to_themselves_than_to_another(talking):
     from dirfa_edu import metrics
 
