@@ -12,7 +12,8 @@ from . import hair as hairdo
 from . import render as r
 from .files import InputError, data_path
 from .looks import ACTORS, Look, draw_look
-from .paint import backdrop, cloth_edge, gloss, look_vector, ribbons, skin_colour
+from .paint import backdrop, beard_mask, cloth_edge, gloss, look_vector, ribbons, skin_colour
+from .shading import shade
 
 __all__ = ["ACTORS", "Actor", "rotation", "neck_translation"]
 
@@ -129,9 +130,12 @@ class Actor:
         normals = np.zeros((n, 3), np.float32)
         r.surface_normals(places.astype(np.float32), triangles, len(triangles), normals)
         away = hairdo.unit(hairdo.unit(normals.astype(float)) + 1.2 * hairdo.unit(rest - hairdo.CENTRE))
-        coated = places + away * (hairdo.coat(rest, scalp, look) * skin)[:, None]
-        coated += hairdo.unit(normals) * (.035 * hairdo.smooth(cloth, 0, .06) + .03 * (look.clothes == "turtle") *
-                                          hairdo.smooth(cloth, 0, .1))[:, None]
+        thick = hairdo.coat(rest, scalp, look) * skin
+        coated = places + away * thick[:, None]
+        scalp = np.maximum(scalp, hairdo.smooth(thick, .015, .06))
+        beard = np.where(skin & (look.beard > .9), beard_mask(rest, masks), 0)
+        collar = .03 * (look.clothes == "turtle") * hairdo.smooth(cloth, 0, .1)
+        coated += hairdo.unit(normals) * (.03 * beard + .035 * hairdo.smooth(cloth, 0, .06) + collar)[:, None]
         normals[:] = 0
         r.surface_normals(coated.astype(np.float32), triangles, len(triangles), normals)
         normals = hairdo.unit(normals.astype(float))
@@ -146,8 +150,8 @@ class Actor:
         self.basis = basis[:, moved].reshape(UNITS, -1)
 
         blocks = [dict(place=coated, normal=normals, tangent=hairdo.flow(rest, normals, look), rest=rest,
-                       colour=skin_colour(rest, masks, part, look), spec=gloss(rest, masks, part),
-                       hair=scalp, cloth=cloth, ao=np.ones(n), head=data["head"][drawn] / 255)]
+                       colour=skin_colour(rest, masks, part, scalp, look), spec=gloss(rest, masks, part),
+                       hair=np.maximum(scalp, .62 * beard), cloth=cloth, ao=np.ones(n), head=data["head"][drawn] / 255)]
         kinds = np.array([r.SKIN, r.WET, r.WET, r.WET, r.LASH])[part[triangles[:, 0]]]
         tri, kind, start = [triangles], [kinds], n
         directions, eye_triangles = eye_grid()
@@ -189,8 +193,8 @@ class Actor:
         """Frame the face like a talking-head crop, and place the lights."""
         eyes, chin = self.eyes[0][0] / 2 + self.eyes[1][0] / 2, places[self.landmark_vertices[8]]
         height = eyes[1] - chin[1]
-        self.half = 1.50 * height                              # half the side of the picture at the eyes, dm
-        self.camera = np.array([0, eyes[1] - .26 * height, eyes[2] + DISTANCE])
+        self.half = 1.40 * height                              # half the side of the picture at the eyes, dm
+        self.camera = np.array([0, eyes[1] - .17 * height, eyes[2] + DISTANCE])
         light = self.look.light
         side = light["side"]
         lights = np.array([(2.0 * side, 3.2 * light["height"], 3.0), (-3. * side, .5, 2.4), (-1.6 * side, 2.2, -3.)])
@@ -266,8 +270,8 @@ class Actor:
         points = self.project(places, 2 * size)
         r.raster(points, self.triangles, self.two_sided, depth, seen)
         image = np.empty((size, size, 3), np.uint8)
-        r.shade(points, self.triangles, self.material, seen, moving, self.static, self.camera.astype(np.float32),
-                self.lights, self.light_rgb, self.light_space, shadow, self.look_vector, background, image, self.tone)
+        shade(points, self.triangles, self.material, seen, moving, self.static, self.camera.astype(np.float32),
+              self.lights, self.light_rgb, self.light_space, shadow, self.look_vector, background, image, self.tone)
         return image
 
 

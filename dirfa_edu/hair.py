@@ -11,9 +11,11 @@ from .render import compiled
 CENTRE = np.array([0.0, 7.3, 0.3])       # middle of the resting head
 # kind: (coat at the sides, coat on top, curly, number of locks, length of a lock, its width)
 STYLES = {
-    "buzz": (.022, .035, 1, 0, 0, 0), "bald": (.030, .0, 1, 0, 0, 0), "short": (.07, .24, 0, 420, .30, .050),
-    "side": (.09, .30, 0, 460, .42, .055), "curly": (.18, .34, 1, 560, .30, .060), "afro": (.48, .55, 1, 650, .34, .060),
-    "bob": (.15, .17, 0, 640, 1.75, .085), "long": (.13, .15, 0, 640, 2.9, .085), "wavy": (.15, .20, 0, 640, 2.4, .090),
+    "buzz": (.022, .035, 1, 0, 0, 0), "bald": (.030, .0, 1, 0, 0, 0),
+    "short": (.07, .22, 0, 420, .24, .055),
+    "side": (.09, .28, 0, 460, .28, .065), "curly": (.16, .32, 1, 620, .22, .060),
+    "afro": (.46, .55, 1, 700, .24, .065),
+    "bob": (.08, .10, 0, 380, 2.3, .19), "long": (.08, .10, 0, 380, 3.5, .19), "wavy": (.10, .13, 0, 400, 3.0, .19),
     "tied": (.055, .085, 0, 160, .30, .045),
 }
 
@@ -36,12 +38,17 @@ def angles(rest):
             np.degrees(np.arctan2(d[:, 1], np.hypot(d[:, 0], d[:, 2]))))
 
 
+def above_hairline(rest, look: Look):
+    """Degrees above the hairline (n,)."""
+    az, el = angles(rest)
+    line = np.interp(az, [0, 18, 30, 45, 58, 66, 85, 105, 130, 180], [39, 39, 40, 38, 27, 9, 3, 3, -22, -32])
+    return el - line - look.hairline * np.interp(az, [0, 12, 30, 50, 70], [.6, .8, 1.4, .8, 0])
+
+
 def scalp_mask(rest, ears, look: Look):
     """Where hair grows (n,): 0..1 with a soft hairline; bald actors keep the sides."""
     az, el = angles(rest)
-    line = np.interp(az, [0, 18, 30, 45, 58, 66, 85, 105, 130, 180], [39, 39, 40, 38, 27, 9, 3, 3, -22, -32])
-    line = line + look.hairline * np.interp(az, [0, 12, 30, 50, 70], [.6, .8, 1.4, .8, 0])
-    mask = smooth(el, line - 3.5, line + 6.5) * (1 - smooth(ears, .1, .5))
+    mask = smooth(above_hairline(rest, look), -7, 9) * (1 - smooth(ears, .1, .5))
     if look.hair == "bald":
         mask = mask * smooth(el, 46, 26) * smooth(az, 52, 72)
     return mask
@@ -56,7 +63,8 @@ def coat(rest, mask, look: Look):
     thick = thick * np.interp(az, [0, 40, 90, 180], [.85, 1, 1, 1])
     if look.hair in ("short", "side"):        # volume on one side of the parting
         thick = thick * (1 + .25 * np.tanh(3 * (rest[:, 0] + .3)) * up)
-    return thick * smooth(mask, .35, 1.0)
+    wide = np.interp(az, [40, 70], [26, 14])          # a flat front: no step at the forehead
+    return thick * smooth(mask, .5, .9) * smooth(above_hairline(rest, look), 2, wide)
 
 
 def flow(rest, normals, look: Look):
@@ -67,7 +75,9 @@ def flow(rest, normals, look: Look):
     if look.hair in ("tied",):
         comb = np.tile([0, .15, -1.0], (len(rest), 1)) + .25 * down
     elif look.hair in ("short", "side", "buzz", "bald"):
-        comb = top * np.concatenate([.8 * np.tanh(4 * (x + .35)), -.2 + 0 * x, -.35 + 0 * x], 1) + (1 - top) * down
+        front = (smooth(az, 60, 35) * smooth(el, 25, 38))[:, None]
+        across = np.concatenate([.8 * np.tanh(4 * (x + .35)), -.1 + .5 * front, -.35 - .25 * front], 1)
+        comb = top * across + (1 - top) * (1 - front) * down + front * (across + [0, .35, 0])
     else:
         comb = top * np.concatenate([np.tanh(6 * (x - .1)), -.3 + 0 * x, -.25 + 0 * x], 1) + (1 - top) * down
     return unit(comb - (comb * normals).sum(1, keepdims=True) * normals)
@@ -92,67 +102,89 @@ def push_out(p, obstacles, normals, clearance, reach):
                 p[i, c] += lift * normals[near, c]
 
 
+def curtain(look: Look, places, normals, mask, rng):
+    """Centre lines (m, k, 3) of hair that falls from a parting: a great circle over the head, then straight down."""
+    count, length = STYLES[look.hair][3:5]
+    head = places[mask > .5]
+    top, low = head[:, 1].max(), head[:, 1].max() - 1.25
+    middle = np.array([0, low, (head[:, 2].max() + head[:, 2].min()) / 2])
+    radius = np.array([np.abs(head[:, 0]).max() + .01, top - low, (head[:, 2].max() - head[:, 2].min()) / 2])
+    side = np.where(rng.random(count) < .5, -1.0, 1.0)
+    u = rng.random(count)                                             # along the parting, from front to back
+    start_el = np.radians(np.interp(u, [0, .5, 1], [50, 88, 40]) + rng.normal(0, 3, count))
+    start_az = np.radians(np.interp(u, [0, .45, .55, 1], [9, 60, 120, 176]))
+    end_az = np.radians(np.interp(u, [0, .25, 1], [64, 80, 176]) + rng.normal(0, 4, count))
+
+    def toward(az, el):
+        return np.stack([np.cos(el) * np.sin(az), np.sin(el), np.cos(el) * np.cos(az)], -1)
+
+    a, b = toward(start_az, start_el), toward(end_az, np.full(count, -.05))
+    angle = np.arccos((a * b).sum(1).clip(-1, 1))[:, None]
+    lift = .02 + .13 * rng.random((count, 1)) + .05 * (look.hair == "wavy")
+    steps, lines = 12, []
+    over = np.radians(75) * radius[1]                                 # about the length of the arc
+    ends = length * rng.uniform(.88, 1.06, count)
+    phase = rng.random(count) * 2
+    solid, solid_n = places[::4].astype(np.float32), normals[::4].astype(np.float32)
+    for s in range(steps):
+        way = s / (steps - 1) * ends
+        t = np.clip(way / over, 0, 1)[:, None]
+        d = (np.sin((1 - t) * angle) * a + np.sin(t * angle) * b) / np.sin(angle)
+        p = middle + d * (radius + lift * smooth(t, -.15, .25))
+        fall = np.clip(way - over, 0, None)
+        p[:, 1] -= fall
+        swing = np.clip(fall / .5, 0, 1)
+        out = unit(d * [1, 0, 1])
+        if look.hair == "wavy":
+            p += out * (swing * .07 * np.sin(6.0 * way + phase))[:, None]
+        inwards = .16 if look.hair == "bob" else .05                  # hair closes in below the jaw
+        p -= out * (np.clip(fall, 0, .7) * inwards)[:, None]
+        p[:, 0] *= side
+        q = np.ascontiguousarray(p, dtype=np.float32)
+        push_out(q, solid, solid_n, (lift[:, 0] * .6).astype(np.float32), .5)
+        low_part = (fall > .5)[:, None]
+        lines.append(np.where(low_part, q, p))
+    return np.stack(lines, 1), middle
+
+
+def tufts(look: Look, places, normals, mask, triangles, rest, rng):
+    """Centre lines (m, k, 3) of short locks that stand on the coat."""
+    _, _, curly, count, length, _ = STYLES[look.hair]
+    tri = triangles[(mask[triangles] > .85).all(1)]
+    corner = places[tri]
+    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
+    t = tri[rng.choice(len(tri), count, p=area / area.sum())]
+    w = rng.dirichlet([1, 1, 1], count)[..., None]
+    root, out, rest_root = (places[t] * w).sum(1), unit((normals[t] * w).sum(1)), (rest[t] * w).sum(1)
+    _, el = angles(rest_root)
+    comb, segments = flow(rest_root, out, look), 5
+    jitter, phase = rng.normal(size=(count, 3)), rng.random((count, 3)) * 6.28
+    long = length * rng.uniform(.6, 1.2, count) * np.interp(el, [-20, 10, 45], [.8, .9, 1] if curly else [.45, .6, 1])
+    p = root - .04 * out
+    lines = [p]
+    for s in range(segments):
+        k = s / segments
+        d = .6 * out + np.sin(phase + 7 * k) + .2 * jitter if curly else out * (.20 - .35 * k) + comb + .08 * jitter
+        p = p + unit(d) * (long / segments)[:, None]
+        lines.append(p)
+    head = places[mask > .5]
+    return np.stack(lines, 1), (head.max(0) + head.min(0)) / 2 * [0, 1, 1]
+
+
 def locks(look: Look, places, normals, mask, triangles, rest, rng):
     """Grow the locks: centre lines (m, k, 3), outward directions (m, k, 3), widths (m, k) and shades (m,), or None.
 
-    `places`, `normals` describe the actor's own coated skin; roots are drawn on scalp triangles by area.
+    `places`, `normals` describe the actor's own coated skin, `mask` its scalp.
     """
-    side, top, curly, count, length, width = STYLES[look.hair]
+    _, _, _, count, _, width = STYLES[look.hair]
     if not count:
         return None
-    tri = triangles[(mask[triangles] > .45).all(1)]
-    corner = places[tri]
-    area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
     hanging = look.hair in ("bob", "long", "wavy")
-    _, el = angles(rest[tri].mean(1))
-    chance = area * (.35 + smooth(el, 60, 0) if hanging else 1.0)
-    t = tri[rng.choice(len(tri), count, p=chance / chance.sum())]
-    w = rng.dirichlet([1, 1, 1], count)[..., None]
-    root = (places[t] * w).sum(1)
-    out = unit((normals[t] * w).sum(1))
-    rest_root = (rest[t] * w).sum(1)
-    az, el = angles(rest_root)
-    comb = flow(rest_root, out, look)
-    head = places[mask > .5]
-    middle = np.array([0, (head[:, 1].max() + head[:, 1].min()) / 2, (head[:, 2].max() + head[:, 2].min()) / 2])
-    radius = (head.max(0) - head.min(0)) / 2
-    jitter = rng.normal(size=(count, 3))
-    segments = 14 if hanging else 5
-    if hanging:
-        long = length * rng.uniform(.85, 1.1, count)
-        clearance = .03 + .16 * rng.random(count)
-    else:
-        long = length * rng.uniform(.6, 1.2, count) * np.interp(el, [-20, 10, 45], [.45, .6, 1] if not curly else [.8, .9, 1])
-        clearance = .02 + .05 * rng.random(count) if not curly else np.full(count, .0)
-    near = np.linspace(0, len(places) - 1, min(len(places), 6000)).astype(int)
-    solid, solid_n = places[near].astype(np.float32), normals[near].astype(np.float32)
-    p = root - .03 * out
-    points = [p.copy()]
-    phase = rng.random((count, 3)) * 6.28
-    parting = np.sign(rest_root[:, :1] - .1)
-    for s in range(segments):
-        k = s / segments
-        if hanging:
-            front = (p[:, 2:] > middle[2] + .30 * radius[2]) & (p[:, 1:2] < middle[1] + .35 * radius[1])
-            d = .9 * comb * max(0, 1 - 3 * k) + np.array([0, -1.0, 0]) * min(1, .25 + 3 * k) + .05 * jitter
-            d = d + out * max(0, .35 - 3 * k) + front * (parting * [.55, 0, 0] + [0, 0, -.9])
-            if look.hair == "wavy":
-                d = d + .38 * np.sin(phase[:, :1] * .25 + 9 * k) * np.array([1.0, 0, .4]) * min(1, 2 * k)
-        elif curly:
-            d = .75 * out + 1.0 * np.sin(phase + 7 * k) + .3 * jitter
-        else:
-            d = out * (.30 - .55 * k) + comb + .13 * jitter
-        p = p + unit(d) * (long / segments)[:, None]
-        if hanging or not curly:
-            q = np.ascontiguousarray(p, dtype=np.float32)
-            push_out(q, solid, solid_n, (clearance * min(1, (s + 1) / 3)).astype(np.float32), .6)
-            p = q.astype(float)
-        points.append(p.copy())
-    line = np.stack(points, 1)                                  # (m, k, 3)
-    k = np.linspace(0, 1, segments + 1)
-    taper = np.interp(k, [0, .2, .7, 1], [.7, 1, .9, .25])
-    widths = width * rng.uniform(.7, 1.3, (count, 1)) * taper
+    line, middle = (curtain(look, places, normals, mask, rng) if hanging
+                    else tufts(look, places, normals, mask, triangles, rest, rng))
+    k = np.linspace(0, 1, line.shape[1])
+    taper = np.interp(k, [0, .2, .85, 1], [.7, 1, 1, .5] if hanging else [.7, 1, .8, .25])
     away = line - middle
-    away[..., 1] *= np.where(line[..., 1] > middle[1], 1, .25)  # below the ears the outside is sideways
-    shade = 1 + .16 * rng.normal(size=count)
-    return line, unit(away), widths, np.clip(shade, .6, 1.5)
+    away[..., 1] *= np.where(line[..., 1] > middle[1], 1, 0)          # below the ears the outside is sideways
+    shade = 1 + .11 * rng.normal(size=count)
+    return line, unit(away), width * rng.uniform(.7, 1.3, (count, 1)) * taper, np.clip(shade, .65, 1.4)

@@ -6,7 +6,7 @@ training and in test; everything else is drawn. `draw_look(7)` (a number) draws 
     ancestry   weights of MakeHuman's three ancestry shapes; Dirichlet around one of them, or a mixture of all
     age        0 (about 25) .. 0.65 (about 70); uniform for numbered actors
     skin tone  0 fair .. 1 dark: normal around a mean given by the ancestry weights, then a colour ramp
-    face       4-7 of 47 local shape targets, weight 0.1-0.6
+    face       4-7 of 47 local shape targets, weight 0.1-0.5 (whole-head shapes 0.1-0.3)
     hair       ten kinds; colours plausible for the skin tone, grey only after 50
     the rest   brows, eyes, beard, clothes, light and background: see the code, each is one line
 """
@@ -46,9 +46,9 @@ GREY = np.array((.33, .32, .31))
 IRIS = {"brown": (.075, .035, .015), "dark": (.030, .015, .009), "blue": (.10, .20, .30), "green": (.09, .14, .07),
         "grey": (.15, .18, .20)}
 WOMEN = {"long": 3, "bob": 2.5, "wavy": 2.5, "tied": 2.5, "short": .7, "curly": 1}
-MEN = {"short": 3, "side": 2.5, "buzz": 2, "curly": 1.2, "bald": .7, "wavy": .4}
-TIGHT_CURLS = {"f": {"afro": 2.5, "tied": 2, "curly": 1.5, "bob": 1, "long": 1, "buzz": .5},
-               "m": {"buzz": 3, "curly": 1.2, "afro": 1, "bald": .8}}
+MEN = {"short": 3, "side": 3, "buzz": 1.2, "curly": 1.5, "bald": .7, "wavy": .3}
+TIGHT_CURLS = {"f": {"afro": 2.5, "tied": 2, "curly": 2, "bob": 1, "long": 1},
+               "m": {"buzz": 2, "curly": 1.5, "afro": 1, "bald": .6}}
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def draw_look(who: str | int) -> Look:
     rouge = rng.uniform(.75, 1.0) if female else 1.0
     lips = skin * (np.array([.86, .50 * rouge, .58 * rouge]) if tone < .55 else np.array([1.15, .80, .95]))
 
-    curls = share[2] > .45
+    curls = share[2] > .55
     style = pick(rng, TIGHT_CURLS[sex] if curls else WOMEN if female else MEN)
     if style == "bald" and age < .3:
         style = "buzz"
@@ -123,7 +123,7 @@ def draw_look(who: str | int) -> Look:
         colour = pick(rng, {"dark brown": 2.5, "brown": 3, "light brown": 2, "blond": 1.6, "red": .8, "black": .7})
     grey = float(np.clip((age - .40) / .25, 0, 1) * rng.uniform(.3, 1.0))
     hair = np.array(HAIR[colour]) * rng.uniform(.85, 1.2) * (1 - grey) + GREY * grey
-    iris = pick(rng, {"dark": 3, "brown": 2} if colour == "black" or tone > .35
+    iris = pick(rng, {"dark": 3, "brown": 2} if colour == "black" or tone > .35 or share[1] > .4
                 else {"brown": 2, "blue": 2, "green": 1.2, "grey": 1.2})
     jacket = rng.random() < .3
     light = dict(side=float(rng.choice([-1, 1]) * rng.uniform(.35, 1.0)), height=float(rng.uniform(.45, .9)),
@@ -131,15 +131,17 @@ def draw_look(who: str | int) -> Look:
                  fill=float(rng.uniform(.32, .55)), room=float(rng.uniform(.85, 1.15)))
     local = [n for n in LOCAL_SHAPES if not (n.endswith("age-incr") and age < .3)]
     chosen = rng.choice(len(local), rng.integers(4, 8), replace=False)
-    shape = {local[c]: float(rng.uniform(.1, .6 if "neck" not in local[c] else .35)) for c in chosen}
+    shape = {local[c]: float(rng.uniform(.1, .3 if local[c][:4] in ("head", "neck") else .5)) for c in chosen}
+    shape["mouth/mouth-angles-up"] = float(rng.uniform(.05, .5))       # the base face looks stern
     return Look(
         female=female, ancestry=dict(zip(names, map(float, share))), age=float(age), tone=tone, skin=tuple(skin),
-        lips=tuple(lips), hair=style, hair_colour=tuple(hair), hair_gloss=float(rng.uniform(.6, 1.3)) * (.5 if curls else 1),
+        lips=tuple(lips), hair=style, hair_colour=tuple(hair),
+        hair_gloss=float(rng.uniform(.6, 1.3)) * (.5 if curls else 1),
         hairline=float(rng.normal(0, 2.0) + (9 * age if not female else 0)),
         beard=0.0 if female else float(pick(rng, {"0": 3, "0.3": 3, "0.6": 2, "1.0": 2})),
-        brow=dict(thickness=float(rng.uniform(.75, 1.0) if female else rng.uniform(.95, 1.3)),
+        brow=dict(thickness=float(rng.uniform(.66, .88) if female else rng.uniform(.85, 1.12)),
                   arch=float(rng.uniform(.3, 1.0) if female else rng.uniform(0, .5)),
-                  lift=float(rng.uniform(-.012, .012)), density=float(rng.uniform(.62, .85))),
+                  lift=float(rng.uniform(-.012, .012)), density=float(rng.uniform(.80, .95))),
         iris=tuple(np.array(IRIS[iris]) * rng.uniform(.8, 1.2, 3)),
         clothes="jacket" if jacket else pick(rng, {"crew": 3, "vneck": 2, "turtle": 1.3, "collar": 2}),
         cloth_colours=(fabric(rng, (.02, .10), (.1, .5)), fabric(rng, (.35, .6), (.03, .25))) if jacket

@@ -20,7 +20,7 @@ def bump(rest, x, y, sx, sy):
     return np.exp(-((np.abs(rest[:, 0]) - x) / sx) ** 2 - ((rest[:, 1] - y) / sy) ** 2) * front
 
 
-def skin_colour(rest, masks, part, look: Look) -> np.ndarray:
+def skin_colour(rest, masks, part, scalp, look: Look) -> np.ndarray:
     """Colour of every drawn vertex (n, 3): skin with its reds and shades, lips, beard, teeth, tongue, lashes."""
     skin, dark = np.array(look.skin), look.tone > .55
     red = np.array([1.08, .92, .90]) if dark else np.array([1.06, .80, .78])
@@ -33,20 +33,28 @@ def skin_colour(rest, masks, part, look: Look) -> np.ndarray:
         colour = blend(colour, weight, skin * red)
     colour = blend(colour, .45 * socket, skin * (.82, .72, .74))
     colour = blend(colour, .3 * bump(rest, 0, 7.8, .5, .25), skin * (1.04, 1.02, .98))
-    if look.beard:
-        x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
-        jaw = smooth(y, 6.74, 6.36) * smooth(y, 5.78, 6.02) * smooth(z, .05, .4)
-        side = smooth(x, .42, .62) * smooth(y, 7.0, 6.8) * smooth(y, 6.1, 6.3) * smooth(z, .2, .5) * smooth(z, .95, .7)
-        lip_hair = bump(rest, .0, 6.735, .26, .055)
-        growth = np.clip(np.maximum(np.maximum(jaw, side), 1.1 * lip_hair), 0, 1) * (1 - lips)
-        colour = blend(colour, .62 * look.beard * growth, .55 * np.array(look.hair_colour) + .22 * skin)
+    colour = blend(colour, .75 * look.beard * beard_mask(rest, masks), .6 * np.array(look.hair_colour) + .15 * skin)
     colour = blend(colour, .45 * smooth(lid, .35, .9), skin * (.62, .50, .50))
     colour = blend(colour, .85 * lips, look.lips)
     colour = blend(colour, inside, (.25, .065, .055))
+    colour = blend(colour, .85 * scalp, np.array(look.hair_colour) * .6 + .12 * skin)
     colour[np.isin(part, (UPPER, LOWER))] = teeth_colour(rest, part)[np.isin(part, (UPPER, LOWER))]
     colour[part == TONGUE] = .36, .12, .11
-    colour[part == LASH] = np.array(look.hair_colour) * .25 + .004
+    colour[part == LASH] = np.array(look.hair_colour) * .15 + (.004 if look.female else .22 * skin)
     return colour.clip(.002, 1)
+
+
+def beard_mask(rest, masks) -> np.ndarray:
+    """Where a beard grows (n,): jaw, cheeks' edge, chin and upper lip."""
+    x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
+    back = np.maximum(0, 1.35 - z)                      # the jaw bone rises towards the ear
+    jaw = smooth(y, 6.56 + .55 * back, 6.40 + .50 * back) * smooth(y, 6.06 + .66 * back, 6.18 + .66 * back)
+    side = smooth(x, .50, .62) * smooth(y, 7.2, 7.0) * smooth(z, 1.0, .75) * smooth(z, .35, .5)
+    side = side * smooth(y, 6.06 + .66 * back, 6.18 + .66 * back)
+    around = smooth(y, 6.84, 6.74) * smooth(x, .40, .30) * smooth(y, 6.3, 6.5) * smooth(z, 1.1, 1.3)
+    lips = smooth(masks["lips"], .1, .4)
+    return np.maximum(np.maximum(jaw, side), around) * (1 - lips) * (1 - smooth(masks["inside-mouth"], .1, .4)) \
+        * (1 - smooth(masks["ears"], 0, .2))
 
 
 def teeth_colour(rest, part):
@@ -107,7 +115,9 @@ def ribbons(line, away, widths, shade, look: Look) -> tuple:
 
 
 def look_vector(look: Look) -> np.ndarray:
-    """The numbers that `render.shade` needs of a look (19,), in the order it reads them."""
+    """The numbers that `render.shade` needs of a look (22,), in the order it reads them."""
+    grey = min(look.hair_colour) > .2
+    brow_colour = np.array(look.hair_colour) * (.55 if grey or look.tone > .4 else .30) + np.array(look.skin) * .03
     pattern = 1 if look.stripes and look.clothes in ("crew", "turtle") else 2 if look.clothes == "jacket" else 0
     collar = {"turtle": .0, "collar": .16, "crew": .06}.get(look.clothes, 0.0)
     main, other = look.cloth_colours
@@ -115,7 +125,8 @@ def look_vector(look: Look) -> np.ndarray:
         other = np.array(main) * .8 if not look.stripes else other
     brow = look.brow
     return np.array([*look.hair_colour, *main, *other, pattern, collar, .06, brow["thickness"], brow["arch"],
-                     brow["lift"], brow["density"], STYLES[look.hair][2], look.light["room"], look.hair_gloss], np.float32)
+                     brow["lift"], brow["density"], STYLES[look.hair][2], look.light["room"], look.hair_gloss,
+                     *brow_colour], np.float32)
 
 
 def backdrop(look: Look, size: int) -> np.ndarray:
@@ -129,7 +140,7 @@ def backdrop(look: Look, size: int) -> np.ndarray:
     for _ in range(rng.integers(2, 6)):
         cx, cy, sx, sy = rng.uniform(0, 1), rng.uniform(0, .8), rng.uniform(.06, .35), rng.uniform(.1, .5)
         spot = smooth(np.abs((x - cx) / sx), 1.3, .7) * smooth(np.abs((y - cy) / sy), 1.3, .7)
-        picture = picture + spot[..., None] * rng.uniform(-.35, .5) * (b if rng.random() < .5 else a)
+        picture = picture * (1 + spot[..., None] * rng.uniform(-.4, .6)) + .15 * spot[..., None] * b
     picture = picture * (1 - .35 * ((x - .5) ** 2 + (y - .5) ** 2))[..., None]
     tone = r.tone_curve()
     index = (picture.clip(0, r.TONE_MAX) * (len(tone) - 1) / r.TONE_MAX).astype(int)

@@ -1,7 +1,7 @@
-"""A small software rasteriser for digital actors: triangles -> z-buffer -> shaded pixels, in numba.
+"""A small software rasteriser for digital actors, in numba: which triangle does each sub-pixel see?
 
-Two passes: `raster` finds which triangle each sub-pixel sees (from the camera, and from the key light for shadows),
-`shade` interpolates the vertex attributes there and lights them. 2 x 2 sub-pixels are averaged into one pixel.
+`raster` answers it from the camera and, for shadows, from the key light; `shading.shade` then lights what is seen
+and averages 2 x 2 sub-pixels into a pixel.
 """
 import math
 
@@ -24,7 +24,10 @@ def compiled(function):
 
 @compiled
 def raster(points, triangles, two_sided, depth, seen):
-    """Fill depth (S, S) and the index of the nearest triangle seen (S, S), -1 for none; points are (n, 3) px, px, depth."""
+    """Fill depth (S, S) and the index of the nearest triangle seen (S, S), -1 for none.
+
+    Points are (n, 3): x px, y px, depth. Triangles whose back is seen are skipped unless two-sided.
+    """
     size = depth.shape[0]
     depth[:] = 1e9
     seen[:] = -1
@@ -41,17 +44,31 @@ def raster(points, triangles, two_sided, depth, seen):
         xb = min(size - 1, int(math.floor(max(x0, x1, x2) - 0.5)))
         ya = max(0, int(math.ceil(min(y0, y1, y2) - 0.5)))
         yb = min(size - 1, int(math.floor(max(y0, y1, y2) - 0.5)))
+        # w1, w2 and w0 = 1 - w1 - w2 change by a constant from pixel to pixel: walk each row's span only
+        d1, d2 = (y2 - y0) / area, -(y1 - y0) / area
+        d0 = -d1 - d2
+        i0 = 1 / d0 if d0 != 0 else 0.0
+        i1 = 1 / d1 if d1 != 0 else 0.0
+        i2 = 1 / d2 if d2 != 0 else 0.0
         for y in range(ya, yb + 1):
-            for x in range(xa, xb + 1):
-                px, py = x + 0.5 - x0, y + 0.5 - y0
-                w1 = (px * (y2 - y0) - (x2 - x0) * py) / area
-                w2 = ((x1 - x0) * py - px * (y1 - y0)) / area
-                if w1 < 0 or w2 < 0 or w1 + w2 > 1:
-                    continue
-                z = z0 + w1 * (z1 - z0) + w2 * (z2 - z0)
-                if z < depth[y, x]:
-                    depth[y, x] = z
-                    seen[y, x] = k
+            px, py = xa + 0.5 - x0, y + 0.5 - y0
+            w1 = (px * (y2 - y0) - (x2 - x0) * py) / area
+            w2 = ((x1 - x0) * py - px * (y1 - y0)) / area
+            w0 = 1 - w1 - w2
+            first, last = 0.0, float(xb - xa)
+            for e in range(3):
+                w, d, i = (w0, d0, i0) if e == 0 else (w1, d1, i1) if e == 1 else (w2, d2, i2)
+                if d > 0:
+                    first = max(first, -w * i)
+                elif d < 0:
+                    last = min(last, -w * i)
+                elif w < 0:
+                    last = -1.0
+            for n in range(int(math.ceil(first)), int(math.floor(last)) + 1):
+                z = z0 + (w1 + n * d1) * (z1 - z0) + (w2 + n * d2) * (z2 - z0)
+                if z < depth[y, xa + n]:
+                    depth[y, xa + n] = z
+                    seen[y, xa + n] = k
 
 
 @compiled
@@ -71,248 +88,6 @@ def surface_normals(points, triangles, count, normals):
             normals[v, 0] += nx
             normals[v, 1] += ny
             normals[v, 2] += nz
-
-
-@compiled
-def hash3(x, y, z):
-    h = (x * 374761393 + y * 668265263 + z * 1440662683) & 0x7FFFFFFF
-    h = ((h ^ (h >> 13)) * 1274126177) & 0x7FFFFFFF
-    return ((h ^ (h >> 16)) & 0xFFFF) / 32767.5 - 1.0
-
-
-@compiled
-def noise(x, y, z):
-    """Smooth value noise in -1..1."""
-    fx, fy, fz = math.floor(x), math.floor(y), math.floor(z)
-    i, j, k = int(fx), int(fy), int(fz)
-    x, y, z = x - fx, y - fy, z - fz
-    x, y, z = x * x * (3 - 2 * x), y * y * (3 - 2 * y), z * z * (3 - 2 * z)
-    a = (hash3(i, j, k) * (1 - x) + hash3(i + 1, j, k) * x) * (1 - y) \
-        + (hash3(i, j + 1, k) * (1 - x) + hash3(i + 1, j + 1, k) * x) * y
-    b = (hash3(i, j, k + 1) * (1 - x) + hash3(i + 1, j, k + 1) * x) * (1 - y) \
-        + (hash3(i, j + 1, k + 1) * (1 - x) + hash3(i + 1, j + 1, k + 1) * x) * y
-    return a * (1 - z) + b * z
-
-
-@compiled
-def step(x, a, b):
-    """Smooth step from 0 at a to 1 at b (a may exceed b)."""
-    t = min(max((x - a) / (b - a), 0.0), 1.0)
-    return t * t * (3 - 2 * t)
-
-
-@compiled
-def brow_density(x, y, thickness, arch, lift, streak):
-    """How much brow hair covers the place (x, y) of the resting face: 0..1, feathered."""
-    x = abs(x)
-    if x < 0.08 or x > 0.64 or y < 7.2 or y > 7.75:
-        return 0.0
-    s = (x - 0.11) / 0.49                              # 0 at the nose, 1 at the tail
-    middle = 7.462 + lift + 0.058 * s + arch * (0.075 * math.sin(min(max(s, 0.0), 1.0) * 2.5) - 0.11 * s * s * s)
-    half = thickness * (0.024 + 0.028 * step(s, -0.05, 0.22)) * (1 - 0.78 * step(s, 0.35, 1.05))
-    edge = (y - middle) / half
-    ends = step(s, -0.05, 0.13) * step(s, 1.06, 0.86)
-    return ends * step(abs(edge) + 0.30 * streak, 1.35, 0.45)
-
-
-@compiled
-def shadow_at(x, y, z, light, shadow):
-    """Share of the key light that reaches a point: percentage-closer filtering of the shadow map."""
-    n = shadow.shape[0]
-    sx = light[0, 0] * x + light[0, 1] * y + light[0, 2] * z + light[0, 3]
-    sy = light[1, 0] * x + light[1, 1] * y + light[1, 2] * z + light[1, 3]
-    sz = light[2, 0] * x + light[2, 1] * y + light[2, 2] * z + light[2, 3]
-    if sx < 3 or sy < 3 or sx > n - 4 or sy > n - 4:
-        return 1.0
-    ix, iy, lit = int(sx), int(sy), 0.0
-    fx, fy = sx - ix, sy - iy
-    for dy in range(-2, 3):
-        wy = (1 - fy if dy == -2 else (fy if dy == 2 else 1.0))
-        for dx in range(-2, 3):
-            if shadow[iy + dy, ix + dx] > sz - 0.035:
-                lit += wy * (1 - fx if dx == -2 else (fx if dx == 2 else 1.0))
-    return lit / 16.0
-
-
-@compiled
-def shade(points, triangles, material, seen, moving, static, eye, lights, light_rgb, light_space, shadow, look,
-          background, image, tone):
-    """Light what each sub-pixel sees and average blocks of sub-pixels into image (size, size, 3) uint8.
-
-    points (n, 3) in sub-pixels; moving (n, 9): place, normal, hair direction; static (n, 10): see the constants above;
-    lights (3, 3) directions, the first casts shadows; look: the actor's few numbers (see actor.look_vector).
-    """
-    size, sub = image.shape[0], seen.shape[0] // image.shape[0]
-    a = np.empty(19, np.float32)
-    for row in range(size):
-        for column in range(size):
-            sum_r, sum_g, sum_b = 0.0, 0.0, 0.0
-            for cell in range(sub * sub):
-                py, px = row * sub + cell // sub, column * sub + cell % sub
-                k = seen[py, px]
-                if k < 0:
-                    sum_r += background[row, column, 0]
-                    sum_g += background[row, column, 1]
-                    sum_b += background[row, column, 2]
-                    continue
-                i, j, l = triangles[k, 0], triangles[k, 1], triangles[k, 2]
-                x0, y0 = points[i, 0], points[i, 1]
-                x1, y1, x2, y2 = points[j, 0] - x0, points[j, 1] - y0, points[l, 0] - x0, points[l, 1] - y0
-                area = x1 * y2 - x2 * y1
-                w1 = ((px + 0.5 - x0) * y2 - x2 * (py + 0.5 - y0)) / area
-                w2 = (x1 * (py + 0.5 - y0) - (px + 0.5 - x0) * y1) / area
-                w0 = 1 - w1 - w2
-                for c in range(9):
-                    a[c] = w0 * moving[i, c] + w1 * moving[j, c] + w2 * moving[l, c]
-                for c in range(10):
-                    a[9 + c] = w0 * static[i, c] + w1 * static[j, c] + w2 * static[l, c]
-                kind, ao, spec, hair, cloth = material[k], a[15], a[16], a[17], a[18]
-                r, g, b = a[12], a[13], a[14]
-                rx, ry, rz = a[9], a[10], a[11]
-                nx, ny, nz = a[3], a[4], a[5]
-                inverse = 1 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
-                nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
-                vx, vy, vz = eye[0] - a[0], eye[1] - a[1], eye[2] - a[2]
-                inverse = 1 / math.sqrt(vx * vx + vy * vy + vz * vz)
-                vx, vy, vz = vx * inverse, vy * inverse, vz * inverse
-                glint, fibre = 0.0, 0.0                    # fibre: 0 skin .. 1 hair
-                if kind == SKIN:
-                    grain = noise(rx * 38, ry * 38, rz * 38)
-                    if cloth > 0:
-                        kind = 5
-                        spec = 0.1
-                        r, g, b = look[3], look[4], look[5]
-                        pattern = look[9]
-                        if cloth < look[10]:               # a collar, or the edge of a knitted neck
-                            r, g, b = look[6], look[7], look[8]
-                        elif pattern == 1 and math.sin(ry * 38) > 0.3:
-                            r, g, b = look[6], look[7], look[8]
-                        elif pattern == 2 and abs(rx) < look[11] + 0.62 * max(0.0, 5.9 - ry) * 0.55 and rz > 0.2:
-                            r, g, b = look[6], look[7], look[8]
-                        weave = 1 + 0.06 * grain + 0.10 * noise(rx * 3.1 + 7, ry * 2.0, rz * 3)
-                        if cloth < 0.03:
-                            weave *= 0.75
-                        r, g, b = r * weave, g * weave, b * weave
-                        fold = 0.16
-                        nx += fold * noise(rx * 2.6, ry * 1.7, rz * 2.6 + 3)
-                        ny += fold * noise(rx * 2.6 + 9, ry * 1.7, rz * 2.6)
-                        hair = 0.0
-                    else:
-                        r, g, b = r * (1 + 0.05 * grain), g * (1 + 0.06 * grain), b * (1 + 0.06 * grain)
-                        if 7.2 < ry < 7.75 and rz > 0.6:
-                            streak = noise(rx * 52 + ry * 14, ry * 30 - abs(rx) * 26, 1.0)
-                            brow = look[15] * brow_density(rx, ry, look[12], look[13], look[14], streak)
-                            brow *= 0.86 + 0.14 * streak
-                            r, g, b = r + brow * (look[0] * 0.8 - r), g + brow * (look[1] * 0.8 - g), b + brow * (look[2] * 0.8 - b)
-                            spec *= 1 - 0.7 * brow
-                    if hair > 0.02:
-                        side = abs(nx)
-                        if look[16] > 0.5:                 # curls: the same in every direction
-                            strand = 0.6 * noise(rx * 15, ry * 15, rz * 15) + 0.4 * noise(rx * 33, ry * 33, rz * 33)
-                            nx += 0.5 * noise(rx * 15 + 4, ry * 15, rz * 15)
-                            ny += 0.5 * noise(rx * 15, ry * 15 + 4, rz * 15)
-                        else:                              # combed: streaks that run back and down
-                            strand = (1 - side) * noise(rx * 36, ry * 3.5, rz * 3.5) + side * noise(rx * 4, ry * 4, rz * 30)
-                        fibre = step(hair + 0.22 * strand, 0.30, 0.62)
-                        dark = 1 + 0.28 * strand
-                        r = r + fibre * (look[0] * dark - r)
-                        g = g + fibre * (look[1] * dark - g)
-                        b = b + fibre * (look[2] * dark - b)
-                        spec = spec * (1 - fibre)
-                elif kind == EYE:
-                    inverse = 1 / math.sqrt(rx * rx + ry * ry + rz * rz)
-                    t = math.acos(min(max(rz * inverse, -1.0), 1.0))
-                    iris, pupil = 0.49, 0.19
-                    turn = math.atan2(ry, rx)
-                    fibres = 0.85 + 0.3 * noise(math.cos(turn) * 9, math.sin(turn) * 9, t * 6) + 0.5 * step(t, iris * 0.9, pupil)
-                    limb = (1 - 0.75 * step(t, iris - 0.10, iris)) * step(t, pupil - 0.02, pupil + 0.04)
-                    white = step(t, iris - 0.03, iris + 0.05)
-                    veins = 1 - 0.25 * step(t, 0.7, 1.2)
-                    r = (r * fibres * limb) * (1 - white) + 0.50 * veins * white
-                    g = (g * fibres * limb) * (1 - white) + 0.455 * veins * white
-                    b = (b * fibres * limb) * (1 - white) + 0.43 * veins * white
-                    # catch-light: the mirror direction hits a soft window beside the key light
-                    d = 2 * (nx * vx + ny * vy + nz * vz)
-                    mx, my, mz = d * nx - vx, d * ny - vy, d * nz - vz
-                    toward = mx * lights[0, 0] + my * lights[0, 1] + mz * lights[0, 2]
-                    glint = 1.1 * step(toward, 0.90, 0.965)
-                elif kind == HAIR:
-                    fibre = 1.0
-                if kind != HAIR and kind != LASH and nx * vx + ny * vy + nz * vz < 0:
-                    nx, ny, nz = -nx, -ny, -nz
-                inverse = 1 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
-                nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
-                lit = shadow_at(a[0] + 0.03 * nx, a[1] + 0.03 * ny, a[2] + 0.03 * nz, light_space, shadow)
-                # light bounced from the room: cool from above, warm from below
-                up = 0.5 + 0.5 * ny
-                ambient = ao * look[17]
-                out_r = r * ambient * (0.34 + 0.12 * up)
-                out_g = g * ambient * (0.30 + 0.17 * up)
-                out_b = b * ambient * (0.28 + 0.23 * up)
-                for q in range(3):
-                    lx, ly, lz = lights[q, 0], lights[q, 1], lights[q, 2]
-                    s = lit if q == 0 else 0.35 + 0.65 * ao
-                    hx, hy, hz = lx + vx, ly + vy, lz + vz
-                    inverse = 1 / (math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9)
-                    hx, hy, hz = hx * inverse, hy * inverse, hz * inverse
-                    nl = nx * lx + ny * ly + nz * lz
-                    nh = max(nx * hx + ny * hy + nz * hz, 0.0)
-                    shine = 0.0
-                    if fibre < 1.0:
-                        vh = 1 - max(vx * hx + vy * hy + vz * hz, 0.0)
-                        fresnel = 0.028 + 0.97 * vh * vh * vh * vh * vh
-                        n2 = nh * nh
-                        n4 = n2 * n2
-                        n8 = n4 * n4
-                        n16 = n8 * n8
-                        if kind == SKIN:
-                            shine = fresnel * (2.0 * n8 * n8 + 3.2 * n16 * n16 * n16) * spec
-                        elif kind == EYE or kind == WET:
-                            n64 = n16 * n16 * n16 * n16
-                            shine = fresnel * 12 * n64 * spec
-                        else:
-                            shine = fresnel * n8 * spec
-                        shine *= max(nl, 0.0) * s
-                    if kind == SKIN and fibre < 1.0:       # red light travels further under the skin
-                        d_r = min(max((nl + 0.30) / 1.30, 0.0), 1.0) * (0.22 + 0.78 * s)
-                        d_g = min(max((nl + 0.14) / 1.14, 0.0), 1.0) * (0.10 + 0.90 * s)
-                        d_b = min(max((nl + 0.09) / 1.09, 0.0), 1.0) * (0.07 + 0.93 * s)
-                    else:
-                        d_r = max(nl, 0.0) * (0.10 + 0.90 * s)
-                        d_g, d_b = d_r, d_r
-                    h_r, h_g, h_b = 0.0, 0.0, 0.0
-                    if fibre > 0.0:                        # Kajiya-Kay: light across the strand, two highlights along it
-                        tx, ty, tz = a[6], a[7], a[8]
-                        inverse = 1 / (math.sqrt(tx * tx + ty * ty + tz * tz) + 1e-9)
-                        tl = (tx * lx + ty * ly + tz * lz) * inverse
-                        th = (tx * hx + ty * hy + tz * hz) * inverse
-                        across = math.sqrt(max(0.0, 1 - tl * tl))
-                        e = max(0.0, 1 - th * th)
-                        e2, f = e * e, max(0.0, 1 - (th + 0.14) * (th + 0.14))
-                        e8, f4 = e2 * e2 * e2 * e2, f * f * f * f
-                        facing = min(max((nl + 0.45) / 1.45, 0.0), 1.0)
-                        body = facing * (0.35 + 0.65 * across) * (0.25 + 0.75 * s)
-                        gleam = look[18] * 0.035 * e8 * e8 * facing * s
-                        second = look[18] * 0.5 * f4 * f4 * facing * s
-                        h_r, h_g, h_b = r * (body + second) + gleam, g * (body + second) + gleam, b * (body + second) + gleam
-                        h_r, h_g, h_b = h_r * ao, h_g * ao, h_b * ao
-                    keep = 1 - fibre
-                    out_r += light_rgb[q, 0] * (keep * (r * d_r + shine) + fibre * h_r)
-                    out_g += light_rgb[q, 1] * (keep * (g * d_g + shine) + fibre * h_g)
-                    out_b += light_rgb[q, 2] * (keep * (b * d_b + shine) + fibre * h_b)
-                if kind == EYE:
-                    out_r, out_g, out_b = out_r * ao + glint * lit, out_g * ao + glint * lit, out_b * ao + glint * lit
-                elif kind != HAIR:
-                    dim = 0.30 + 0.70 * ao
-                    out_r, out_g, out_b = out_r * (0.15 + 0.85 * dim), out_g * dim, out_b * dim
-                scale = (tone.shape[0] - 1) / 4.0
-                sum_r += tone[min(max(int(out_r * scale), 0), tone.shape[0] - 1)]
-                sum_g += tone[min(max(int(out_g * scale), 0), tone.shape[0] - 1)]
-                sum_b += tone[min(max(int(out_b * scale), 0), tone.shape[0] - 1)]
-            n = sub * sub
-            image[row, column, 0] = np.uint8(sum_r / n + 0.5)
-            image[row, column, 1] = np.uint8(sum_g / n + 0.5)
-            image[row, column, 2] = np.uint8(sum_b / n + 0.5)
 
 
 def tone_curve() -> np.ndarray:

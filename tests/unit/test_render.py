@@ -1,0 +1,106 @@
+"""The rasteriser on scenes small enough to know the answer."""
+import numpy as np
+
+from dirfa_edu import render as r
+from dirfa_edu import shading
+
+
+def draw(points, triangles, size=16, two_sided=True):
+    depth, seen = np.empty((size, size), np.float32), np.empty((size, size), np.int32)
+    r.raster(np.asarray(points, np.float32), np.asarray(triangles, np.int32),
+             np.full(len(triangles), two_sided), depth, seen)
+    return depth, seen
+
+
+def test_a_triangle_covers_the_pixels_whose_centres_it_holds():
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:16, 0:16] + .5
+    for _ in range(50):
+        p = np.c_[rng.uniform(-4, 20, (3, 2)), [1, 1, 1]]
+        _, seen = draw(p, [[0, 1, 2]])
+        sides = [(p[(i + 1) % 3, 0] - p[i, 0]) * (y - p[i, 1]) - (p[(i + 1) % 3, 1] - p[i, 1]) * (x - p[i, 0])
+                 for i in range(3)]
+        inside = np.all(np.array(sides) > 1e-3, 0) | np.all(np.array(sides) < -1e-3, 0)
+        near_edge = np.any(np.abs(sides) <= 1e-3, 0)
+        assert np.array_equal((seen == 0)[~near_edge], inside[~near_edge])
+
+
+def test_two_triangles_tile_a_square_without_gap_or_overlap():
+    square = [(2.2, 2.2, 1), (12.2, 2.3, 1), (12.2, 11.9, 1), (2.2, 12.2, 1)]        # no pixel centre on the diagonal
+    _, a = draw(square, [[0, 1, 2]])
+    _, b = draw(square, [[0, 2, 3]])
+    assert (a == 0).sum() + (b == 0).sum() == 100 and not ((a == 0) & (b == 0)).any()
+
+
+def test_the_nearest_surface_wins_whatever_the_order():
+    points = [(0, 0, 5), (16, 0, 5), (0, 16, 5), (0, 0, 2), (16, 0, 8), (0, 16, 2)]
+    for order in ([[0, 1, 2], [3, 4, 5]], [[3, 4, 5], [0, 1, 2]]):
+        depth, _ = draw(points, order)
+        assert depth[1, 1] < 3 and abs(depth[1, 13] - 5) < 1e-4      # they cross in the middle
+
+
+def test_faces_turned_away_are_dropped_unless_two_sided():
+    facing, away = [[0, 2, 1]], [[0, 1, 2]]
+    points = [(1, 1, 1), (14, 1, 1), (1, 14, 1)]
+    assert (draw(points, facing, two_sided=False)[1] == 0).any()
+    assert not (draw(points, away, two_sided=False)[1] == 0).any()
+    assert (draw(points, away, two_sided=True)[1] == 0).any()
+
+
+def test_normals_of_a_tetrahedron_point_outwards():
+    p = np.array([(1, 1, 1), (1, -1, -1), (-1, 1, -1), (-1, -1, 1)], np.float32)
+    t = np.array([(0, 1, 2), (0, 3, 1), (0, 2, 3), (1, 3, 2)], np.int32)
+    normals = np.full((4, 3), 7, np.float32)
+    r.surface_normals(p, t, 4, normals)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    assert np.allclose(normals, p / np.sqrt(3), atol=1e-6)
+
+
+def test_the_tone_curve_rises_from_black_to_white():
+    tone = r.tone_curve()
+    assert tone[0] == 0 and np.all(np.diff(tone) > 0) and 250 < tone[-1] <= 255
+
+
+def test_noise_is_smooth_bounded_and_repeatable():
+    x = np.linspace(-5, 5, 2001)
+    n = np.array([shading.noise(v, .3, -1.7) for v in x])
+    assert np.abs(n).max() <= 1 and n.std() > .2 and np.abs(np.diff(n)).max() < .03
+    assert shading.noise(1.25, 2.5, 3.75) == shading.noise(1.25, 2.5, 3.75)
+
+
+def test_a_light_view_keeps_lengths_and_orders_depth():
+    view = r.light_view(np.array([1.0, 2, 3]), np.array([0, 7.0, 0]), 2.0, 100)
+    p = r.see_from(view, np.array([(0, 7.0, 0), (.1, 7.2, .3)]))      # the second lies towards the light
+    assert np.allclose(p[0, :2], 50) and p[1, 2] < p[0, 2]
+    assert abs(np.linalg.norm(view[0, :3]) - 25) < 1e-4               # 100 pixels over 4 dm
+
+
+def test_occlusion_darkens_what_a_lid_covers():
+    """A floor lies half under a low roof: its covered half receives less ambient light."""
+    floor = [(x, 0, z) for x in np.linspace(-1, 1, 21) for z in (-.5, .5)]
+    roof = [(0, .3, -1), (1.2, .3, -1), (1.2, .3, 1), (0, .3, 1)]
+    n = len(floor)
+    tri = [(n, n + 1, n + 2), (n, n + 2, n + 3)]
+    points = np.array(floor + roof, float)
+    light = r.baked_occlusion(points, np.tile((0.0, 1, 0), (n + 4, 1)), np.array(tri), np.zeros(3))[:n]
+    x = points[:n, 0]
+    assert light[x < -.6].mean() > .8 and light[x > .5].mean() < .3
+
+
+def test_a_lit_sphere_is_bright_towards_the_light_and_the_background_stays():
+    from dirfa_edu.actor import eye_grid
+    d, t = eye_grid(24, 32)
+    size, n = 32, len(d)
+    points = np.c_[16 + 10 * d[:, 0], 16 - 10 * d[:, 1], 10 - d[:, 2]] * [2, 2, 1]
+    depth, seen = draw(points, t, 64, two_sided=False)
+    moving = np.concatenate([d, d, d], 1).astype(np.float32)
+    static = np.concatenate([d, np.full((n, 3), .4), np.ones((n, 1)), np.zeros((n, 2)), -np.ones((n, 1))], 1)
+    light = np.array([(1, 0, 1), (0, 0, 1), (0, 0, 1)], np.float32) / np.float32(np.sqrt(2))
+    power = np.array([(1, 1, 1), (0, 0, 0), (0, 0, 0)], np.float32)
+    background, image = np.full((size, size, 3), 90, np.float32), np.empty((size, size, 3), np.uint8)
+    shading.shade(points.astype(np.float32), t.astype(np.int32), np.full(len(t), r.SKIN, np.uint8), seen, moving,
+            static.astype(np.float32), np.array([0, 0, 9], np.float32), light, power, np.zeros((3, 4), np.float32),
+            np.full((8, 8), 1e9, np.float32), np.zeros(22, np.float32), background, image, r.tone_curve())
+    assert np.all(image[0] == 90) and np.all(image[:, 0] == 90)
+    assert image[16, 22:25].mean() > image[16, 8:11].mean() + 40      # lit from the right
+    assert abs(int(image[12, 22, 0]) - int(image[19, 22, 0])) < 12    # alike above and below
