@@ -104,3 +104,13 @@ def test_a_lit_sphere_is_bright_towards_the_light_and_the_background_stays():
     assert np.all(image[0] == 90) and np.all(image[:, 0] == 90)
     assert image[16, 22:25].mean() > image[16, 8:11].mean() + 40      # lit from the right
     assert abs(int(image[12, 22, 0]) - int(image[19, 22, 0])) < 12    # alike above and below
+
+
+def test_where_nothing_can_be_cached_the_functions_still_compile(monkeypatch):
+    from numba.core import caching
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])        # as in a read-only installation
+
+    def double(x):
+        return 2 * x
+
+    assert r.compiled(double)(4.0) == 8.0
