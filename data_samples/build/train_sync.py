@@ -1,4 +1,4 @@
-"""Train the shipped SyncNet on the rendered speech of the corpus, measure it on unseen actors and voices, write its card.
+"""Train the shipped SyncNet on the rendered speech of the corpus, measure it on unseen actors, write its card.
 
     OMP_NUM_THREADS=1 python data_samples/build/train_sync.py --minutes 4 --seed 0
 
@@ -63,22 +63,22 @@ def main() -> None:
 
 CARD = """# sync.safetensors
 
-A small SyncNet: {parameters:.2f} M parameters, {size:.1f} MB (half precision). Mouth windows of 5 frames x 48 px against
-0.2 s of audio (20 mel frames x 20 mels); lip sync by distance over shifts of -15..15 frames (`dirfa_edu.sync`).
+A small SyncNet: {parameters:.2f} M parameters, {size:.1f} MB (half precision). Mouth windows of 5 frames x 48 px
+against 0.2 s of audio (20 mel frames x 20 mels); lip sync by distance over shifts of -15..15 frames (`dirfa_edu.sync`).
 
 Trained by `{command}`: {steps} steps in {minutes:.1f} minutes on one CPU thread, {clips} rendered clips of the training
 actors ({data:.1f} minutes), final loss {loss:.2f} nats (chance: 5.1).
 
 Held out: actors and sentences never seen in training; the voice rms and the human recordings are unseen as well.
-"Within one frame" is over each clip as it is and with its sound moved by -7, -3, 3 and 7 frames. The last column is the
-confidence with another clip's sound. An untrained network gets {blank:.2f}.
+"Within one frame" is over each clip as it is and with its sound moved by -7, -3, 3 and 7 frames. The last column is
+the confidence with another clip's sound. An untrained network gets {blank:.2f}.
 
 | voice | clips | offset within one frame | confidence | with wrong sound |
 |---|---|---|---|---|
 {rows}
 
-Limits: it has seen digital actors and synthetic voices only. Its confidence is not the published SyncNet's S_conf, and on
-real video it is a rough guide at best. Clips under 36 frames are refused; short clips give uncertain offsets.
+Limits: it has seen digital actors and synthetic voices only. Its confidence is not the published SyncNet's S_conf, and
+on real video it is a rough guide at best. Clips under 36 frames are refused; short clips give uncertain offsets.
 """
 
 if __name__ == "__main__":
