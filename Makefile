@@ -30,7 +30,7 @@ demo: .venv/.installed
 	$(ENV) .venv/bin/dirfa-edu talk $(SPEECH) --portrait $(PORTRAIT) --samples 3 --seed 0 --out demo/
 
 lab: .venv/.installed
-	.venv/bin/jupyter lab notebooks
+	.venv/bin/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
 
 test: .venv/.dev
 	$(ENV) $(PY) -m pytest tests/unit tests/exercises tests/widgets tests/notebooks

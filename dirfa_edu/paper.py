@@ -1,0 +1,102 @@
+"""The paper ledger: every equation, figure, table, number and claim of DIRFA, where it is taught, coded and tested.
+
+Notebook: 00_tour.
+"""
+
+from dataclasses import dataclass
+
+REPRODUCED = "reproduced"
+TOY = "at toy scale"
+OPEN = "not possible here"
+CHOICE = "paper ambiguous: our choice"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One thing the paper says: `item` (Eq. 2), `what`, notebook, dotted function, test file, status, and why."""
+
+    item: str
+    what: str
+    notebook: str
+    function: str  # inside dirfa_edu
+    test: str  # inside tests/
+    status: str
+    note: str = ""
+
+
+LEDGER = [
+    # equations
+    Row("Eq. 1", "attention with a mask", "03_biased_mask", "mapper.Block.attention", "unit/test_mapper.py", CHOICE,
+        "printed with M inside the 1/sqrt(N_k) scaling; every implementation adds it after, so do we; "
+        "bias_inside=True is the literal form"),
+    Row("Eq. 2", "values to bins by the nearest centroid", "02_discretization", "discretize.Discretizer.encode",
+        "unit/test_discretize.py", REPRODUCED, "halfway between two centroids goes up: Eq. 2 leaves it open"),
+    Row("Eq. 3", "autoregressive factorisation over tau frames", "04_mapper", "mapper.MappingNetwork.forward",
+        "unit/test_mapper.py", CHOICE, "L banded layers see L(tau-1)+1 frames back, and A_{t-tau:t} is tau+1 frames"),
+    Row("Eq. 4", "bins back to centroid values", "02_discretization", "discretize.Discretizer.decode",
+        "unit/test_discretize.py", REPRODUCED, "its k is a bin, unlike the k of top-k"),
+    Row("Eq. 5", "cross-entropy of the mapper", "04_mapper", "losses.cross_entropy", "unit/test_losses.py", REPRODUCED),
+    Row("Eq. 6", "generated image from source image and attributes", "05_generator",
+        "generator.GenerationNetwork.render", "unit/test_generator.py", TOY),
+    Row("Eq. 7", "generator objective", "05_generator", "losses.generator_objective", "unit/test_losses.py", CHOICE,
+        "no weights are given: lambda_rec 10, lambda_attr 1"),
+    Row("Eq. 8", "LSGAN", "05_generator", "losses.lsgan_generator", "unit/test_losses.py", CHOICE,
+        "printed labels (real 0, fake 1) push G the wrong way in Eq. 7: standard LSGAN here"),
+    Row("Eq. 9", "reconstruction loss on deep features", "05_generator", "losses.perceptual", "unit/test_losses.py",
+        CHOICE, "the paper's phi is VGG; ours is a face network whose weights may be shipped"),
+    Row("Eq. 10", "attribute loss", "05_generator", "losses.attribute", "unit/test_losses.py", CHOICE,
+        "on raw millimetres it drowns the Action Units: attributes are normalised first"),
+    # figures
+    Row("Fig. 1", "the framework, end to end", "00_tour", "talk.talk", "unit/test_talk.py", TOY),
+    Row("Fig. 2", "causal mask and temporally-biased mask", "03_biased_mask", "masks.temporally_biased_mask",
+        "unit/test_masks.py", CHOICE, "ALiBi slopes per head by default; the single penalty of the figure is an option"),
+    Row("Fig. 5", "ablation, shown", "06_evaluation", "masks.causal_mask", "unit/test_masks.py", TOY),
+    Row("Fig. 6", "three faces from one recording", "00_tour", "sampling.generate", "unit/test_sampling.py", TOY),
+    # tables and figures of merit
+    Row("PSNR", "Tables 1, 2, 4", "06_evaluation", "metrics.psnr", "unit/test_metrics.py", TOY,
+        "published code of the field subtracts in uint8; ours is float"),
+    Row("ACD", "Tables 1, 2, 4", "06_evaluation", "metrics.acd", "unit/test_metrics.py", TOY),
+    Row("LMD", "Tables 1, 2, 4, 5", "06_evaluation", "metrics.lmd", "unit/test_metrics.py", TOY,
+        "mean over 20 mouth points; published code sums them, an option here"),
+    Row("S_conf, S_off", "Tables 1, 2, 4", "06_evaluation", "metrics.sync", "unit/test_metrics.py", TOY,
+        "a small SyncNet trained on our corpus"),
+    Row("EBR", "Tables 1, 2, 4", "06_evaluation", "metrics.ebr", "unit/test_metrics.py", TOY),
+    Row("Table 3", "user study, 83 people", "06_evaluation", "study.Study", "unit/test_study.py", OPEN,
+        "needs people: the package plans a study and evaluates its ratings"),
+    Row("Table 4", "ablations w/o Prob, w/o TBM", "06_evaluation", "reproduce.reproduce", "unit/test_reproduce.py", TOY),
+    Row("Table 5", "lip error over D", "02_discretization", "reproduce.reproduce", "unit/test_reproduce.py", TOY),
+    # numbers
+    Row("16 kHz, FFT 1280, hop 160, 20 mels", "4.1", "01_features", "audio.log_mel", "unit/test_audio.py", REPRODUCED),
+    Row("frame time-step in the middle", "4.1", "01_features", "audio.frame_features", "unit/test_audio.py", CHOICE,
+        "the window's length is not given: 0.2 s, 20 mel frames"),
+    Row("17 AUs and 6 pose numbers by OpenFace", "3.2.1, 4.1", "01_features", "animation.read_openface",
+        "unit/test_animation.py", REPRODUCED),
+    Row("D = 500", "3.2.1", "02_discretization", "discretize.Discretizer.fit", "unit/test_discretize.py", CHOICE,
+        "the range is not given: AUs 0 to 5, pose what training saw"),
+    Row("tau = 50", "4.1", "03_biased_mask", "masks.temporally_biased_mask", "unit/test_masks.py", REPRODUCED),
+    Row("top-k sampling", "3.2.2", "04_mapper", "sampling.top_k_sample", "unit/test_sampling.py", CHOICE,
+        "k is not given: lips tight, expression and pose loose"),
+    Row("both networks trained apart", "4.1", "04_mapper", "training.train_mapper", "unit/test_training.py", TOY),
+    Row("random pairs of frames of one clip", "3.3", "05_generator", "training.train_generator",
+        "unit/test_training.py", TOY),
+    Row("VoxCeleb2 and LRW", "4.1", "07_your_own_face", "corpus.Corpus", "unit/test_corpus.py", OPEN,
+        "neither may be shipped: folders of that layout are read where a user has them"),
+    # claims
+    Row("accurate lips, diverse expressions", "1, 4.5", "06_evaluation", "metrics.diversity", "unit/test_metrics.py",
+        TOY),
+    Row("no control of single attributes", "4.5, limitations", "04_mapper", "sampling.pin", "unit/test_sampling.py",
+        TOY, "named as future work; an attribute is pinned before it is fed back"),
+]
+
+
+def markdown(rows: list[Row] | None = None) -> str:
+    """The ledger as a markdown table.
+
+    >>> markdown(LEDGER[:1]).splitlines()[0]
+    '| Paper | What | Notebook | Code | Status |'
+    """
+    lines = ["| Paper | What | Notebook | Code | Status |", "|---|---|---|---|---|"]
+    for row in LEDGER if rows is None else rows:
+        status = f"{row.status}: {row.note}" if row.note and row.status != CHOICE else row.note or row.status
+        lines.append(f"| {row.item} | {row.what} | {row.notebook} | `{row.function}` | {status} |")
+    return "\n".join(lines)
