@@ -44,9 +44,14 @@ def warp(image: np.ndarray, box: Box, size: int) -> np.ndarray:
     x, y, side, angle = box
     shrink = int(side / size)
     if shrink >= 2:
+        # only the part the box can reach, in whole blocks
+        reach, (H, W) = int(1.5 * side) + 2 * shrink, image.shape[:2]
+        left = max(0, min(int(x - 0.75 * side), W - shrink))
+        top = max(0, min(int(y - 0.75 * side), H - shrink))
+        image = image[top:top + reach, left:left + reach]
         H, W = (n // shrink * shrink for n in image.shape[:2])
-        image = image[:H, :W].reshape(H // shrink, shrink, W // shrink, shrink, 3).mean((1, 3))
-        x, y, side = x / shrink, y / shrink, side / shrink
+        image = image[:H, :W].reshape(H // shrink, shrink, W // shrink, shrink, 3).mean((1, 3), dtype=np.float32)
+        x, y, side = (x - left) / shrink, (y - top) / shrink, side / shrink
     H, W = image.shape[:2]
     step = ((np.arange(size) + 0.5) / size - 0.5).astype(np.float32) * side  # px from the centre
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
