@@ -164,3 +164,25 @@ def test_events_are_seen_where_they_were_put():
     assert np.flatnonzero(seen["smile"]).tolist() == list(range(20, 30))
     assert np.flatnonzero(seen["nod"]).tolist() == [40, 41, 42, 43]
     assert not seen["frown"].any()
+
+
+def test_films_show_the_actors_at_work(corpus):
+    assert {c.actor for c in corpus.select(kind="probe", rendered=True)} == {c.actor for c in corpus.clips}
+    assert all(c.video for c in corpus.select(split="test")), "every test clip is filmed"
+    clip = corpus[CHAPTER_CLIP]
+    frames, clean = clip.frames(), clip.truth()["clean"]
+    assert frames.shape == (len(clean), 128, 128, 3)
+    # the mouth's part of the picture darkens as the jaw opens: film and track agree at no shift but zero
+    mouth = -frames[:, 76:96, 52:76].mean((1, 2, 3))
+    jaw = clean[:, column("AU26")]
+    match = [np.corrcoef(mouth[5 + s:len(mouth) - 5 + s], jaw[5:-5])[0, 1] for s in range(-4, 5)]
+    assert np.argmax(match) == 4 and match[4] > .5
+
+
+def test_probes_are_exact_and_start_neutral(corpus):
+    for clip in corpus.select(kind="probe")[:4]:
+        Y = clip.animation()
+        assert Y.shape == (60, 23) and not Y[0].any(), "the median pose is zero, so reading moves nothing"
+        assert Y[1:].std(0).min() > 0 and len(clip.frames()) == 60
+        with pytest.raises(InputError, match="sound"):
+            clip.wave()
