@@ -65,7 +65,8 @@ class Clip:
         """Animation Y as measured: float32 (T, 23), pose relative to its median. Raises InputError without a CSV."""
         if self.csv is None:
             raise InputError(f"the clip {self.name} has no OpenFace CSV beside it: make one with dirfa-edu extract")
-        return read_openface(self.csv)
+        # a probe's random poses have no neutral to find: its zeros are the actor's own
+        return read_openface(self.csv, absolute=self.kind == "probe")
 
     def frames(self) -> np.ndarray:
         """Pictures at 25 fps: uint8 (T, H, W, 3). Raises InputError where the clip was not filmed."""
