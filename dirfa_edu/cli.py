@@ -6,7 +6,7 @@ Whatever a user gives that cannot be used ends in one sentence and exit code 2.
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 
@@ -48,7 +48,8 @@ def extract(video: Annotated[Path, typer.Argument(help="a clip of one face: mp4 
     make_folder(out)
     write_openface(out / f"{video.stem}.csv", found["animation"], success=found["valid"])
     save_png(out / f"{video.stem}.png", found["portrait"])
-    typer.echo(f"{len(found['valid'])} frames, a face in {int(found['valid'].sum())} of them; weak: AU06 AU09 AU14 AU15")
+    seen = int(found["valid"].sum())
+    typer.echo(f"{len(found['valid'])} frames, a face in {seen} of them; weak: AU06 AU09 AU14 AU15")
     typer.echo(f"  {out / (video.stem + '.csv')}\n  {out / (video.stem + '.png')}")
 
 
@@ -57,8 +58,8 @@ def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
           preset: Annotated[str, typer.Option(help="notebook, shipped or paper")] = "shipped",
           data: Annotated[str, typer.Option(help="samples, or a folder of clips")] = "samples",
           out: Annotated[Path, typer.Option(help="folder for weights, checkpoint and log")] = Path("runs"),
-          steps: Annotated[Optional[int], typer.Option(help="instead of the preset's budget")] = None,
-          minutes: Annotated[Optional[float], typer.Option(help="instead of the preset's budget")] = None,
+          steps: Annotated[int | None, typer.Option(help="instead of the preset's budget")] = None,
+          minutes: Annotated[float | None, typer.Option(help="instead of the preset's budget")] = None,
           seed: int = 0, device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto") -> None:
     """Train a network; run the same line again to go on after an interruption."""
     from . import training
@@ -90,8 +91,8 @@ def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
 
 @app.command()
 def evaluate(network: Annotated[str, typer.Argument(help="mapper or generator")],
-             weights: Annotated[Optional[Path], typer.Option(help="instead of the shipped ones")] = None,
-             json_file: Annotated[Optional[Path], typer.Option("--json", help="write the figures here too")] = None,
+             weights: Annotated[Path | None, typer.Option(help="instead of the shipped ones")] = None,
+             json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here too")] = None,
              ) -> None:
     """Measure a network on the test split of the sample corpus."""
     from .evaluate import evaluate_generator, evaluate_mapper

@@ -13,8 +13,15 @@ from .generator import load_generator
 from .mapper import load_mapper
 from .metrics import diversity, ebr
 from .sampling import generate
-from .training import (generator_gain, generator_pairs, held_out, load_pretrained, mapper_bits, mapper_tracks,
-                       repeat_bits)
+from .training import (
+    generator_gain,
+    generator_pairs,
+    held_out,
+    load_pretrained,
+    mapper_bits,
+    mapper_tracks,
+    repeat_bits,
+)
 
 BILABIALS = {"P", "B", "M"}
 
@@ -31,7 +38,7 @@ def jitter(Y: np.ndarray) -> dict[str, float]:
 
 
 def closed_lips(Y: np.ndarray, phones: list) -> tuple[int, int]:
-    """At how many /p b m/ the lips of Y (T, 23) close (AU25 + AU26 under 0.6 somewhere in it), and how many there are."""
+    """At how many /p b m/ the lips of Y (T, 23) close (AU25 + AU26 under 0.6 in some frame), and how many there are."""
     gap = Y[:, column("AU25")] + Y[:, column("AU26")]
     spans = [gap[int(start * FPS):int(end * FPS) + 1] for phone, start, end in phones if phone in BILABIALS]
     return sum(bool(span.min() < 0.6) for span in spans if len(span)), sum(len(span) > 0 for span in spans)

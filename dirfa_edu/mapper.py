@@ -165,7 +165,7 @@ class MappingNetwork(nn.Module):
         return [torch.zeros(shape) for _ in self.blocks]
 
     def ring_bias(self, t: int) -> Tensor:
-        """The mask row of frame t laid out as the ring is: slot s holds the frame of age (t - s) mod tau. (H, 1, tau)."""
+        """The mask row of frame t in the ring's order, (H, 1, tau): slot s holds the frame of age (t - s) mod tau."""
         age = (t - torch.arange(self.config.tau)) % self.config.tau
         bias = -bias_slopes(self.config.heads, self.config.bias)[:, None, None] * age
         if self.config.bias_inside:

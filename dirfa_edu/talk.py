@@ -5,7 +5,7 @@ Notebook: 00_tour.
 
 import time
 from pathlib import Path
-from typing import Callable, Iterator
+from typing import Callable, Iterable, Iterator
 
 import numpy as np
 import torch
@@ -101,16 +101,8 @@ def talk(speech: str | Path, portrait: str | Path, out: str | Path = "demo", sam
     files, stacks = [], []
     for i, Y in enumerate(animations, start=1):
         kept: list[np.ndarray] = []
-        strip_frames = set(strip_times(len(Y)))
-
-        def frames() -> Iterator[np.ndarray]:
-            shown = progress(f"sample {i}", render_frames(generator, face, Y), len(Y))
-            for t, frame in enumerate(shown):
-                if t in strip_frames:
-                    kept.append(frame)
-                yield frame
-
-        write_mp4(out / f"sample_{i}.mp4", frames(), wave)
+        frames = progress(f"sample {i}", render_frames(generator, face, Y), len(Y))
+        write_mp4(out / f"sample_{i}.mp4", copy_some(frames, strip_times(len(Y)), kept), wave)
         write_openface(out / f"sample_{i}.csv", Y)
         stacks.append(np.stack(kept))
         files += [out / f"sample_{i}.mp4", out / f"sample_{i}.csv"]
@@ -120,6 +112,14 @@ def talk(speech: str | Path, portrait: str | Path, out: str | Path = "demo", sam
     plots.animation_lines(animations, path=lines)
     lap("pictures")
     return {"files": files + [strip, lines], "seconds": seconds, "animations": animations}
+
+
+def copy_some(frames: Iterable[np.ndarray], times: list[int], kept: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Pass frames on, keeping those at `times` for the film strip."""
+    for t, frame in enumerate(frames):
+        if t in times:
+            kept.append(frame)
+        yield frame
 
 
 def strip_times(T: int, columns: int = 12) -> list[int]:

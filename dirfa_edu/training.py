@@ -14,12 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from . import losses
 from .animation import GROUPS, LIPS, N_ATTRIBUTES
 from .discretize import Discretizer
 from .files import InputError, data_path
 from .generator import Discriminator, GenerationNetwork, GeneratorConfig, load_generator
-from .losses import (attribute, cross_entropy, generator_objective, lsgan_discriminator, lsgan_generator, perceptual,
-                     pixel)
 from .mapper import MapperConfig, MappingNetwork, load_mapper
 from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, smooth_weights
 
@@ -72,7 +71,7 @@ def known_truth(clip) -> dict:
 
 
 def held_out(items: list) -> tuple[list, list]:
-    """Every 12th item for validation, the others for training; a single item serves as both."""
+    """Every 12th item for validation, the others for training (their sentences may overlap; the test split's don't)."""
     validation = items[::12]
     return [item for i, item in enumerate(items) if i % 12] or items, validation
 
@@ -102,10 +101,7 @@ def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: 
 
 
 def augment(A: Tensor, noise: torch.Generator) -> Tensor:
-    """Other rooms and other voices: a random level, spectral tilt and shift along the mel axis, the same for a window.
-
-    A (B, T, 400), values 0..1.
-    """
+    """Other rooms and voices: a random level, tilt and shift along the mel axis for each window of A (B, T, 400)."""
     B, T, _ = A.shape
     mel = A.view(B, T, 20, 20)  # (B, T, time, mel)
     level, tilt, shift = (torch.randn(B, 1, 1, 1, generator=noise) * s for s in (0.03, 0.05, 0.6))
@@ -121,8 +117,8 @@ def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: i
                  every: int = 250) -> tuple[MappingNetwork, list[dict]]:
     """Train a mapping network on clips (see corpus.Clip) -> (network in evaluation mode, log of figures).
 
-    With `checkpoint` the run writes there every `every` steps and continues from it. The log's rows hold step, loss and,
-    for held-out clips, bits per attribute of each group.
+    With `checkpoint` the run writes there every `every` steps and continues from it. The log's rows hold step, loss
+    and, for held-out clips, bits per attribute of each group.
     Paper: Eq. 5. Notebook: 04_mapper.
     """
     data, validation = held_out(mapper_tracks(clips))
@@ -145,7 +141,7 @@ def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: i
             A, previous, y = (x.to(fabric.device) for x in mapper_batch(data, bins, batch, window, noise))
             out = model(A, previous)
             if config.probabilistic:
-                loss = cross_entropy(out, y)
+                loss = losses.cross_entropy(out, y)
             else:  # "w/o Prob": regression to the same values, scaled to 0..1
                 loss = ((out - (y + 0.5) / config.bins).square() * (y >= 0)).sum() / (y >= 0).sum()
             optimizer.zero_grad()
@@ -167,16 +163,16 @@ def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: i
 @torch.inference_mode()
 def mapper_bits(network: MappingNetwork, data: list) -> dict[str, float]:
     """Teacher-forced bits per attribute of each group on (features, [tracks]) pairs; squared error without bins."""
-    device, losses = next(network.parameters()).device, []
+    device, rows = next(network.parameters()).device, []
     for A, tracks in data:
         y = torch.from_numpy(network.discretizer.encode(tracks[0]))
         previous = torch.cat([network.start(1)[0], y[:-1]]).to(device)  # (T, 23)
         out = network(torch.as_tensor(A, device=device)[None], previous[None])[0].float().cpu()
         if network.config.probabilistic:
-            losses.append(nn.functional.cross_entropy(out.transpose(1, 2), y, reduction="none") / math.log(2))
+            rows.append(nn.functional.cross_entropy(out.transpose(1, 2), y, reduction="none") / math.log(2))
         else:
-            losses.append((out - (y + 0.5) / network.config.bins).square())
-    mean = torch.cat(losses).mean(0)  # (23,)
+            rows.append((out - (y + 0.5) / network.config.bins).square())
+    mean = torch.cat(rows).mean(0)  # (23,)
     return {name: round(mean[index].mean().item(), 3) for name, index in GROUPS.items()}
 
 
@@ -228,9 +224,8 @@ def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *,
                     progress: bool = True, every: int = 250) -> tuple[GenerationNetwork, list[dict]]:
     """Train a generation network on rendered clips -> (network in evaluation mode, log of figures).
 
-    The first `adversarial_from` of the budget learns from pixels and phi alone; then the discriminator and its
-    attribute head join. The log's rows hold step, loss, and PSNR on `validation` clips with the gain over copying
-    the source (`psnr`, `gain`).
+    After `adversarial_from` of the budget the discriminator and its attribute head join pixels and phi. The log's
+    rows hold step, loss, and PSNR on `validation` clips with the gain over copying the source (`psnr`, `gain`).
     Paper: Eq. 6-10. Notebook: 05_generator.
     """
     from .vision import load_face_resnet
@@ -259,19 +254,20 @@ def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *,
             z = Z_tgt / G.scale
             I_hat = g_model(I_src, Z_tgt, Z_src)
             with fabric.autocast():
-                rec = perceptual(phi.features(I_tgt), phi.features(I_hat))
-            loss = pixel(I_tgt, I_hat) + lambda_perceptual * rec
+                rec = losses.perceptual(phi.features(I_tgt), phi.features(I_hat))
+            loss = losses.pixel(I_tgt, I_hat) + lambda_perceptual * rec
             if clock.share() >= adversarial_from:
                 d_optimizer.zero_grad()
                 real, z_real = d_model(I_tgt)
                 fake, _ = d_model(I_hat.detach())  # detached: D's loss must not teach G
-                d_loss = lsgan_discriminator(real.float(), fake.float()) + attribute(None, z_real.float(), z) / 23
+                d_loss = (losses.lsgan_discriminator(real.float(), fake.float())
+                          + losses.attribute(None, z_real.float(), z) / 23)
                 fabric.backward(d_loss)
                 d_optimizer.step()
                 patches, z_fake = d_model(I_hat)
                 # Eq. 7; D's gradients from this pass are dropped at its next zero_grad
-                loss = pixel(I_tgt, I_hat) + lambda_adv * generator_objective(
-                    lsgan_generator(patches.float()), rec, attribute(None, z_fake.float(), z) / 23,
+                loss = losses.pixel(I_tgt, I_hat) + lambda_adv * losses.generator_objective(
+                    losses.lsgan_generator(patches.float()), rec, losses.attribute(None, z_fake.float(), z) / 23,
                     lambda_rec=lambda_perceptual / lambda_adv)
             g_optimizer.zero_grad()
             fabric.backward(loss)

@@ -5,8 +5,16 @@ import pytest
 import torch
 
 from dirfa_edu.files import InputError
-from dirfa_edu.generator import (SCALE, Discriminator, GenerationNetwork, GeneratorConfig, load_generator, rotation,
-                                 save_generator, warp)
+from dirfa_edu.generator import (
+    SCALE,
+    Discriminator,
+    GenerationNetwork,
+    GeneratorConfig,
+    load_generator,
+    rotation,
+    save_generator,
+    warp,
+)
 
 
 @pytest.fixture(scope="module")
