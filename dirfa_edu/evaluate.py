@@ -11,7 +11,7 @@ from .animation import FPS, GROUPS, column
 from .corpus import Corpus
 from .generator import load_generator
 from .mapper import load_mapper
-from .metrics import diversity, ebr
+from .metrics import diversity, ebr, jitter
 from .sampling import generate
 from .training import (
     generator_gain,
@@ -29,12 +29,6 @@ BILABIALS = {"P", "B", "M"}
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
     """Pearson's r of two tracks (T,); 0 where one never moves."""
     return 0.0 if a.std() == 0 or b.std() == 0 else float(np.corrcoef(a, b)[0, 1])
-
-
-def jitter(Y: np.ndarray) -> dict[str, float]:
-    """Mean absolute step from frame to frame of each group, animations (..., T, 23)."""
-    steps = np.abs(np.diff(Y, axis=-2))
-    return {name: float(steps[..., index].mean()) for name, index in GROUPS.items()}
 
 
 def closed_lips(Y: np.ndarray, phones: list) -> tuple[int, int]:
@@ -70,8 +64,9 @@ def evaluate_mapper(weights: str | Path | None = None, samples: int = 5, seed: i
         Y = Y[:, :len(clean)]
         lips.setdefault(clip.voice, []).append([np.mean([correlation(y[:, j], clean[:, j]) for y in Y])
                                                 for j in (column("AU25"), column("AU26"))])
-        for group, value in jitter(Y).items():
-            steps[group].append((value, jitter(clean)[group]))
+        ours, law = [jitter(y) for y in Y], jitter(clean)
+        for group in GROUPS:
+            steps[group].append((np.mean([step[group] for step in ours]), law[group]))
         if "draws" in truth:
             ours, law = diversity(Y), diversity(truth["draws"])
             for group in GROUPS:

@@ -14,13 +14,6 @@ def test_correlation_is_pearsons_and_a_frozen_track_scores_zero():
     assert evaluate.correlation(np.ones(100), np.sin(t)) == 0
 
 
-def test_jitter_is_the_mean_step():
-    Y = np.zeros((2, 11, 23))
-    Y[:, :, column("AU45")] = np.arange(11) * 0.5
-    steps = evaluate.jitter(Y)
-    assert steps["blink"] == pytest.approx(0.5) and steps["lips"] == 0
-
-
 def test_lips_close_where_the_track_says_so_and_only_bilabials_count():
     Y = np.zeros((50, 23))
     Y[:, column("AU25")] = 2.0
