@@ -50,12 +50,18 @@ def png(fig, dpi: int = 72) -> bytes:
     """The figure as PNG bytes, the same for the same figure: no dates, a palette of at most 255 colours."""
     from PIL import Image
 
-    fig.canvas.draw_idle()
     raw = io.BytesIO()
     fig.savefig(raw, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
     small = io.BytesIO()
     Image.open(raw).convert("RGB").quantize(255, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
     return small.getvalue()
+
+
+def jpeg(fig, dpi: int = 72) -> bytes:
+    """The figure as JPEG bytes: a quarter of the PNG where faces fill it. Film strips are shown so."""
+    raw = io.BytesIO()
+    fig.savefig(raw, format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": 82})
+    return raw.getvalue()
 
 
 def show(fig, alt: str, dpi: int = 72) -> None:
@@ -69,8 +75,8 @@ def show(fig, alt: str, dpi: int = 72) -> None:
 
     if len(alt.strip()) < 20:
         raise ValueError("alt text is one sentence that says what the figure shows")
-    data = {"image/png": png(fig, dpi), "text/plain": f"Figure: {alt}"}
-    display(data, raw=True, metadata={"image/png": {"alt": alt}})
+    kind, picture = ("image/jpeg", jpeg(fig, dpi)) if getattr(fig, "photo", False) else ("image/png", png(fig, dpi))
+    display({kind: picture, "text/plain": f"Figure: {alt}"}, raw=True, metadata={kind: {"alt": alt}})
     display({"text/markdown": f"*Figure: {alt}*", "text/plain": alt}, raw=True)
 
 
@@ -82,8 +88,7 @@ def attention_mask(mask, title: str = "", heads: Sequence[int] | None = None):
     mask = np.asarray(mask, np.float64)
     mask = mask[None] if mask.ndim == 2 else mask  # (H, T, T)
     heads = range(len(mask)) if heads is None else heads
-    finite = np.isfinite(mask)
-    low = min(mask[finite].min(), -1e-6) if finite.any() else -1.0
+    low = min(mask[np.isfinite(mask)].min(initial=0), -1e-6)
     fig, axes = new(1, len(heads), width=min(2.1 * len(heads) + 1.2, 10), height=2.6, squeeze=False)
     for ax, h in zip(axes[0], heads):
         ax.set_facecolor("#D9D9D9")
@@ -105,8 +110,7 @@ def attention_weights(weights, query: int, title: str = ""):
     fig, ax = new(height=2.6)
     ages = np.arange(query + 1)
     for h, row in enumerate(weights):
-        ax.plot(ages, row[query - ages], DASHES[h % 6] if isinstance(DASHES[h % 6], str) else "-",
-                color=SAMPLES[h % 6], label=f"head {h + 1}")
+        ax.plot(ages, row[query - ages], linestyle=DASHES[h % 6], color=SAMPLES[h % 6], label=f"head {h + 1}")
     ax.set(xlabel=f"age in frames, seen from frame {query} (0 is now)", ylabel="weight", title=title)
     ax.set_ylim(bottom=0)
     if len(weights) > 1:
@@ -222,6 +226,7 @@ def film_strip_figure(rows, labels: Sequence[str] = (), times: Sequence[float] =
                 ax.set_title(f"{times[i]:.1f} s", fontsize=8)
         if r < len(labels):
             axes[r, 0].set_ylabel(labels[r], fontsize=8)
+    fig.photo = True
     fig.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
     return fig
 
@@ -238,11 +243,14 @@ def mel_with_window(mel, frame: int, wave=None):
     fig, axes = new(2 if wave is not None else 1, 1, width=9, height=3.4 if wave is not None else 2.4, sharex=True,
                     squeeze=False, height_ratios=[1, 1.6] if wave is not None else None)
     if wave is not None:
-        axes[0, 0].plot(np.arange(len(wave)) / SAMPLE_RATE, wave, color=COLOURS["A"], lw=0.4)
+        blocks = wave[:len(wave) // HOP * HOP].reshape(-1, HOP)  # (hundredths of a second, 160 samples)
+        at = np.arange(len(blocks)) * seconds
+        axes[0, 0].fill_between(at, blocks.min(1), blocks.max(1), color=COLOURS["A"], lw=0)
         axes[0, 0].axvspan(frame / FPS, (frame + 1) / FPS, color="#444444", alpha=0.5)
         axes[0, 0].set_ylabel("wave")
     ax = axes[-1, 0]
-    ax.imshow(mel, origin="lower", aspect="auto", cmap="cividis", extent=(0, mel.shape[1] * seconds, 0, len(mel)))
+    ax.imshow(mel, origin="lower", aspect="auto", cmap="cividis", interpolation="nearest",
+              extent=(0, mel.shape[1] * seconds, 0, len(mel)))
     start = (MELS_PER_FRAME * frame - BEFORE) * seconds
     ax.add_patch(_rectangle(start, 0, WINDOW * seconds, len(mel)))
     ax.set(xlabel="seconds", ylabel="mel band", title=f"the window of frame {frame}: 20 mel frames x 20 bands")
@@ -276,3 +284,17 @@ def trade_off(points: Sequence[dict], x: str, y: str, label: str = "name", title
     ax.set(xlabel=x, ylabel=y, title=title)
     ax.margins(0.15)
     return fig
+
+
+def play(path: str | Path, label: str) -> None:
+    """A player for a sound or an mp4 file, which is pointed to, not copied into the notebook. Notebook: 00_tour."""
+    import html
+    import os
+
+    from IPython.display import display
+
+    kind = "video" if Path(path).suffix == ".mp4" else "audio"
+    source = html.escape(Path(os.path.relpath(path)).as_posix(), quote=True)
+    tag = f'<{kind} controls src="{source}" aria-label="{html.escape(label, quote=True)}"></{kind}>'
+    words = f"<p>{tag}<br>{html.escape(label)}: {source}</p>"
+    display({"text/html": words, "text/plain": f"Player: {label}"}, raw=True)

@@ -56,6 +56,8 @@ def test_show_stores_the_alt_text_and_a_stable_plain_form(capsys, monkeypatch):
     plots.show(fig, alt="An empty pair of axes, for a test.")
     assert shown[0][0]["text/plain"] == "Figure: An empty pair of axes, for a test."
     assert shown[0][1]["metadata"]["image/png"]["alt"] == "An empty pair of axes, for a test."
+    plots.show(plots.film_strip_figure([np.zeros((2, 8, 8, 3), np.uint8)]), alt="Two black squares, for a test.")
+    assert "image/jpeg" in shown[2][0] and shown[2][1]["metadata"]["image/jpeg"]["alt"].startswith("Two black")
     with pytest.raises(ValueError, match="one sentence"):
         plots.show(fig, alt="plot")
 
@@ -95,6 +97,17 @@ def test_the_window_of_frame_17_is_where_the_audio_room_cuts_it():
     assert np.isclose(box.get_x(), (4 * 17 - 8) * 0.01) and np.isclose(box.get_width(), 0.2)
     mel = np.arange(20 * 200).reshape(20, 200)
     assert audio.MELS_PER_FRAME * 17 - audio.BEFORE == round(box.get_x() * 100) and mel.shape[1] > 80
+
+
+def test_a_player_points_to_its_file_and_has_a_label(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, **kw: shown.append(data))
+    monkeypatch.chdir(tmp_path)
+    plots.play(tmp_path / "out" / "a.mp4", "sample 0")
+    plots.play("b.ogg", 'a "quoted" label')
+    assert '<video controls src="out/a.mp4" aria-label="sample 0">' in shown[0]["text/html"]
+    assert "<audio" in shown[1]["text/html"] and "&quot;quoted&quot;" in shown[1]["text/html"]
+    assert shown[0]["text/plain"] == "Player: sample 0"
 
 
 def test_animation_lines_writes_a_whole_file(tmp_path, samples):
