@@ -100,7 +100,7 @@ class GenerationNetwork(nn.Module):
         # dense motion, coarse (1/8) then fine (1/4): K + 1 mask channels, 2 of residual flow
         self.coarse = nn.ModuleList([conv(w3 + K, w3), Modulated(w3, z), Modulated(w3, z), conv(w3, K + 3)])
         self.fine = nn.ModuleList([conv(w3, w2), Modulated(w2, z), conv(w2, 3)])  # 2 of flow, 1 of occlusion
-        self.paint3, self.paint2, self.paint1 = Modulated(w3, z), Modulated(w2, z), Residual(w1)
+        self.paint3, self.paint2, self.paint1 = Modulated(w3, z), Modulated(w2, z), Modulated(w1, z)
         self.up3, self.up2, self.up1 = conv(w3, w2), conv(w2, w1), conv(w1, w1 // 2)
         self.colour = conv(w1 // 2, 4)  # 3 of colour, 1 to choose between it and the warped source
         for layer in (self.expression, self.coarse[-1], self.fine[-1]):
@@ -175,7 +175,7 @@ class GenerationNetwork(nn.Module):
         x0, x1, x2, x3 = (x.expand(len(attributes), -1, -1, -1) for x in encoded.features)
         h = self.paint3(warp(x3, flow), code)
         h = self.paint2(double(self.up3(h)) + warp(x2, flow) * seen.to(x2.dtype), code)
-        h = self.paint1(double(self.up2(h)) + warp(x1, flow) * double(seen).to(x1.dtype))
+        h = self.paint1(double(self.up2(h)) + warp(x1, flow) * double(seen).to(x1.dtype), code)
         out = self.colour(F.silu(self.up1(double(h)))).float()
         keep = torch.sigmoid(out[:, 3:])  # 1 where the warped source is good enough
         return (keep * warp(x0, flow).float() + (1 - keep) * torch.sigmoid(out[:, :3])).clamp(0, 1)
