@@ -6,13 +6,13 @@ Colours are Okabe and Ito's colour-blind-safe set; lines differ in dash as well 
 Notebook: 00_tour (palette), and all others.
 """
 
-import io
 from pathlib import Path
 from typing import Sequence
 
 import numpy as np
 
 from .animation import ATTRIBUTES, FPS, column
+from .showing import jpeg, play, png, show  # noqa: F401  (used as plots.show)
 
 # one colour per symbol of the notation table, the same in prose, plots and widgets
 COLOURS = {
@@ -29,8 +29,10 @@ COLOURS = {
 }
 SAMPLES = ["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # sample 0, 1, 2 ...
 DASHES = ["-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1))]
+NAMES = tuple(f"sample {i}" for i in range(6))
 SHOWN = ("AU25", "AU12", "AU45", "pose_Ry")  # mouth open, smile, blink, yaw
-LABELS = {"AU25": "AU25 lips part", "AU12": "AU12 smile", "AU45": "AU45 blink", "pose_Ry": "yaw (rad)"}
+LABELS = {"AU25": "AU25 lips part", "AU12": "AU12 smile", "AU45": "AU45 blink", "pose_Ry": "yaw (rad)",
+          "AU01": "AU01 brows up", "AU04": "AU04 frown", "AU06": "AU06 cheeks up"}
 
 
 def new(rows: int = 1, cols: int = 1, width: float = 8.0, height: float = 2.6, **options):
@@ -44,40 +46,6 @@ def new(rows: int = 1, cols: int = 1, width: float = 8.0, height: float = 2.6, *
 
     fig = Figure(figsize=(width, height), layout="constrained")
     return fig, fig.subplots(rows, cols, **options)
-
-
-def png(fig, dpi: int = 72) -> bytes:
-    """The figure as PNG bytes, the same for the same figure: no dates, a palette of at most 255 colours."""
-    from PIL import Image
-
-    raw = io.BytesIO()
-    fig.savefig(raw, format="png", dpi=dpi, facecolor="white", metadata={"Software": None})
-    small = io.BytesIO()
-    Image.open(raw).convert("RGB").quantize(255, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
-    return small.getvalue()
-
-
-def jpeg(fig, dpi: int = 72) -> bytes:
-    """The figure as JPEG bytes: a quarter of the PNG where faces fill it. Film strips are shown so."""
-    raw = io.BytesIO()
-    fig.savefig(raw, format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": 82})
-    return raw.getvalue()
-
-
-def show(fig, alt: str, dpi: int = 72) -> None:
-    """Show a figure with its alt text: the only way a notebook shows one.
-
-    The text travels in the output's metadata (an <img alt> in every exported page), as the plain-text form, and as a
-    caption below the picture for readers that know no alt text.
-    Raises ValueError without a sentence of at least 20 characters.
-    """
-    from IPython.display import display
-
-    if len(alt.strip()) < 20:
-        raise ValueError("alt text is one sentence that says what the figure shows")
-    kind, picture = ("image/jpeg", jpeg(fig, dpi)) if getattr(fig, "photo", False) else ("image/png", png(fig, dpi))
-    display({kind: picture, "text/plain": f"Figure: {alt}"}, raw=True, metadata={kind: {"alt": alt}})
-    display({"text/markdown": f"*Figure: {alt}*", "text/plain": alt}, raw=True)
 
 
 def attention_mask(mask, title: str = "", heads: Sequence[int] | None = None):
@@ -178,7 +146,8 @@ def likelihood_over_time(probabilities, truth=None, low: float = 0.0, high: floa
     return fig
 
 
-def samples_over_time(samples, truth=None, attributes: Sequence[str] = SHOWN, title: str = ""):
+def samples_over_time(samples, truth=None, attributes: Sequence[str] = SHOWN, title: str = "",
+                      labels: Sequence[str] = NAMES):
     """Samples (S, T, 23) over time, one row per attribute, a colour and a dash per sample, the truth (T, 23) black."""
     samples = np.asarray(samples)
     fig, axes = new(len(attributes), 1, width=9, height=1.25 * len(attributes) + 0.5, sharex=True, squeeze=False)
@@ -186,7 +155,7 @@ def samples_over_time(samples, truth=None, attributes: Sequence[str] = SHOWN, ti
         seconds = (np.arange(samples.shape[1]) + 0.5) / FPS
         for i, Y in enumerate(samples):
             ax.plot(seconds, Y[:, column(name)], linestyle=DASHES[i % 6], color=SAMPLES[i % 6], lw=1.2,
-                    label=f"sample {i}" if len(samples) <= 6 else None)
+                    label=labels[i] if i < len(labels) else None)
         if truth is not None:
             ax.plot((np.arange(len(truth)) + 0.5) / FPS, np.asarray(truth)[:, column(name)], color=COLOURS["Y"],
                     lw=1.6, alpha=0.8, label="truth")
@@ -215,7 +184,8 @@ def film_strip_figure(rows, labels: Sequence[str] = (), times: Sequence[float] =
     Notebook: 00_tour.
     """
     n = max(len(row) for row in rows)
-    fig, axes = new(len(rows), n, width=size * n + 0.6, height=size * len(rows) + 0.3, squeeze=False)
+    height = size * len(rows) + 0.35 * (len(times) > 0)
+    fig, axes = new(len(rows), n, width=size * n + 0.4, height=height, squeeze=False)
     for r, row in enumerate(rows):
         for i, ax in enumerate(axes[r]):
             ax.set(xticks=[], yticks=[])
@@ -284,17 +254,3 @@ def trade_off(points: Sequence[dict], x: str, y: str, label: str = "name", title
     ax.set(xlabel=x, ylabel=y, title=title)
     ax.margins(0.15)
     return fig
-
-
-def play(path: str | Path, label: str) -> None:
-    """A player for a sound or an mp4 file, which is pointed to, not copied into the notebook. Notebook: 00_tour."""
-    import html
-    import os
-
-    from IPython.display import display
-
-    kind = "video" if Path(path).suffix == ".mp4" else "audio"
-    source = html.escape(Path(os.path.relpath(path)).as_posix(), quote=True)
-    tag = f'<{kind} controls src="{source}" aria-label="{html.escape(label, quote=True)}"></{kind}>'
-    words = f"<p>{tag}<br>{html.escape(label)}: {source}</p>"
-    display({"text/html": words, "text/plain": f"Player: {label}"}, raw=True)

@@ -134,10 +134,11 @@ print("the package agrees: T =", len(A), "frames for", len(clip.wave()), "sample
 
 # %%
 Y = clip.animation()
-fig = plots.samples_over_time(np.zeros((0, len(Y), 23)), Y, title="the recorded animation Y")
+shown = ("AU25", "AU01", "AU45", "pose_Ry")
+fig = plots.samples_over_time(np.zeros((0, len(Y), 23)), Y, shown, "the recorded animation Y")
 for ax in fig.axes:
     ax.axvspan(FRAME / FPS, (FRAME + 1) / FPS, color="#BBBBBB")
-plots.show(fig, alt="Four curves over five seconds: lips part often, smile rises slowly, blinks are spikes, yaw drifts.")
+plots.show(fig, alt="Four curves over five seconds: lips part often, brows rise now and then, two blinks are spikes, yaw drifts.")
 
 # %% [markdown]
 # Move a face yourself. Arrow keys work once a slider has the focus. Which of the three sliders changes most pixels?
@@ -208,8 +209,8 @@ print("no blink is likeliest at frame 17:", int(p[FRAME, column("AU45")].argmax(
 # **Predict 2.** In which of the four rows will the three samples lie closest together?
 
 # %%
-fig = plots.samples_over_time(samples, Y, title="three samples, and the recording (black)")
-plots.show(fig, alt="Three samples over time: in AU25 they rise and fall together, in smile, blink and yaw they part.")
+fig = plots.samples_over_time(samples, Y, shown, "three samples, and the recording (black)")
+plots.show(fig, alt="Three samples over time: in AU25 they rise and fall together, in brows, blinks and yaw they part.")
 
 # %%
 def agreement(name):

@@ -87,7 +87,7 @@ print("the gap follows the true AU25:", bool(by_hand > 0.7))
 mine = vision.extract(source)
 Y = mine["animation"]                                                   # (T, 23), relative pose
 shown = ("AU25", "AU04", "AU45", "pose_Ry")
-fig = plots.samples_over_time(Y[None], None if MY_VIDEO else truth, shown, "measured on the film, and the truth")
+fig = plots.samples_over_time(Y[None], None if MY_VIDEO else truth, shown, "measured on the film, and the truth", ["measured"])
 plots.show(fig, alt="Measured and true curves over five seconds: lips, blink and yaw lie close, the brow is rough.")
 
 # %%
@@ -225,7 +225,7 @@ plots.play("out/my_portrait.mp4", "your portrait, another voice (synthetic)")
 control = sampling.pin(len(A), AU12=(0.5, 2.0, 3.0), AU06=(0.5, 2.0, 2.0))
 smiling = generate(mapper, A, samples=1, seed=1, control=control)
 fig = plots.samples_over_time(np.stack([samples[0], smiling[0]]), None, ("AU25", "AU12", "AU06", "pose_Ry"),
-                              "free (0) and with a pinned smile (1)")
+                              "free, and with a pinned smile", ["free", "pinned"])
 plots.show(fig, alt="Two samples: in the second, AU12 and AU06 stand at 3 and 2 from 0.5 to 2 s; lips stay alike.")
 
 # %%
@@ -311,7 +311,7 @@ fig, ax = plots.new(width=7, height=2.2)
 for i, (name, values) in enumerate({"recorded": detail(real), "generated": detail(fake),
                                     "generated, sharpened": detail(sharpen(fake, best))}.items()):
     ax.plot(values, np.full(len(values), i), "os^"[i], color=plots.SAMPLES[i])
-    ax.text(line, i + 0.25, name, fontsize=8, ha="center")
+    ax.text(values.mean(), i + 0.25, name, fontsize=8, ha="center")
 ax.axvline(line, color="black", lw=0.8, ls="--")
 ax.set(xlabel="detail", yticks=[], ylim=(-0.5, 2.7))
 plots.show(fig, alt="Detail of frames: recorded ones right of the line, generated ones left, sharpened ones right again.")
