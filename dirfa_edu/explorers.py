@@ -52,44 +52,113 @@ def face_explorer() -> Explorer:
 
 
 def window_explorer() -> Explorer:
-    """The audio window of a frame. Notebook: 01_features."""
+    """The audio window of a frame, in its second of speech and as the network gets it. Notebook: 01_features."""
     from . import audio
 
-    wave = _chapter_clip().wave()
-    mel = audio.log_mel(wave)
-    return Explorer(lambda frame: plots.mel_with_window(mel, frame, wave),
-                    "speech and log-mel, the window of frame {frame}", frame=[17, 0, 15, 16, 18, 19, 40, 80, 110])
+    clip = _chapter_clip()
+    mel, A = audio.log_mel(clip.wave()), clip.features()
+    look = {"cmap": "cividis", "origin": "lower", "aspect": "auto", "vmin": 0.1, "vmax": 0.95}
+    look["interpolation"] = "nearest"
+
+    def draw(frame, late):
+        start = 4 * (frame - late) - 8
+        fig, (left, right) = plots.new(1, 2, width=8, height=2.5, width_ratios=[3, 1])
+        left.imshow(mel, extent=(0, mel.shape[1], 0, 20), **look)
+        left.vlines([4 * frame, 4 * frame + 4], 0, 20, color="white", ls=":", lw=1)
+        left.add_patch(plots._rectangle(start, 0, 20, 20))
+        for name, start, end in clip.phones():
+            if 4 * frame - 48 < 50 * (start + end) < 4 * frame + 52:
+                left.text(50 * (start + end), 20.4, name, ha="center", fontsize=7)
+        left.set(xlim=(4 * frame - 50, 4 * frame + 54), xlabel="mel frame (hundredths of a second)", ylabel="mel band")
+        right.imshow(A[max(frame - late, 0)].reshape(20, 20).T, extent=(-0.5, 19.5, -0.5, 19.5), **look)
+        right.set(xlabel="place in the window", xticks=[0, 8, 11, 19])
+        right.set_title(f"heard, {late} frames late" if late else f"A[{frame}]")
+        return fig
+
+    return Explorer(draw, "one second of log-mel and its phones around frame {frame}, the window of frame {frame} "
+                    "as a pipeline {late} frames late hears it",
+                    frame=[17, 0, 1, 15, 16, 18, 19, 20, 60], late=[0, 1, 3])
+
+
+def attribute_explorer() -> Explorer:
+    """One attribute of the chapter clip's actor, beside the neutral face. Notebook: 01_features."""
+    from .actor import Actor
+
+    actor = Actor(_chapter_clip().actor)
+    neutral = actor.render(np.zeros(23))
+
+    def draw(attribute, strength):
+        Z = np.zeros(23, np.float32)
+        Z[column(attribute)] = strength * (5 if attribute.startswith("AU") else 0.35)
+        moved = actor.render(Z)
+        fig, axes = plots.new(1, 3, width=5.6, height=2.3)
+        for ax, picture in zip(axes, (neutral, moved, np.abs(moved.astype(int) - neutral).max(2))):
+            ax.imshow(picture[12:116, 18:110] // 16 * 16, cmap="cividis", vmin=0, vmax=120, interpolation="nearest")
+            ax.axis("off")
+        unit = "" if attribute.startswith("AU") else " rad"
+        name = attribute + "_r" * attribute.startswith("AU")
+        for ax, words in zip(axes, ("neutral", f"{name} = {Z[column(attribute)]:.2f}{unit}", "what changed")):
+            ax.set_title(words, fontsize=9)
+        return fig
+
+    return Explorer(draw, "the neutral actor, the actor with {attribute} at {strength} of its range, and what changed",
+                    attribute=["AU12", "AU01", "AU04", "AU09", "AU15", "AU25", "AU26", "AU45", "pose_Ry"],
+                    strength=[1.0, 0.0, 0.2, 0.4, 0.6, 0.8])
 
 
 def bins_explorer() -> Explorer:
     """What D bins leave of a track. Notebook: 02_discretization."""
     from .discretize import Discretizer
 
-    Y = _chapter_clip().animation()[:50]
+    track = _chapter_clip().animation()
+    Y = track[:50]
 
     def draw(D, attribute):
-        bins = Discretizer.fit([_chapter_clip().animation()], bins=D)
-        y, y_hat = Y[:, column(attribute)], bins.decode(bins.encode(Y))[:, column(attribute)]
-        fig, ax = plots.new(height=2.4)
+        bins, j = Discretizer.fit([track], bins=D), column(attribute)
+        y, y_hat, w = Y[:, j], bins.decode(bins.encode(Y))[:, j], bins.width[j]
+        fig, ax = plots.new(height=2.7)
+        for edge in bins.low[j] + w * np.arange(D + 1 if D <= 50 else 0):
+            ax.axhline(edge, color="#E2E2E2", lw=0.6, zorder=0)
+        ax.fill_between(np.arange(50), y, y_hat, step="mid", color=plots.COLOURS["y_hat"], alpha=0.25, lw=0)
         ax.plot(y, color=plots.COLOURS["Y"], label="Y")
-        ax.step(np.arange(len(y)), y_hat, "--", where="mid", color=plots.COLOURS["y_hat"], label="y_hat")
-        ax.set(xlabel="frame t", ylabel=attribute, title=f"D = {D}: mean error {np.abs(y - y_hat).mean():.4f}")
-        ax.legend(fontsize=8)
+        ax.step(np.arange(50), y_hat, "--", where="mid", color=plots.COLOURS["y_hat"], label="y_hat")
+        ax.set(xlabel="frame t (grey lines: edges of bins)" if D <= 50 else "frame t", ylabel=attribute,
+               ylim=(-0.15, max(y.max(), 1) * 1.25) if attribute.startswith("AU") else None,
+               title=f"D = {D}: a bin is {w:.2g} wide, mean error {np.abs(y - y_hat).mean() / w:.2f} of a bin")
+        ax.legend(fontsize=8, loc="upper right", ncols=2)
         return fig
 
     return Explorer(draw, "two seconds of {attribute} and its decoded bins, D = {D}",
-                    D=[10, 25, 50, 100, 250, 500, 750], attribute=["AU25", "AU12", "AU45", "pose_Ry"])
+                    D=[10, 2, 5, 25, 50, 100, 250, 500, 750], attribute=["AU25", "AU12", "AU45", "pose_Ry"])
 
 
 def mask_explorer() -> Explorer:
-    """The temporally-biased mask. Notebook: 03_biased_mask."""
-    from .masks import temporally_biased_mask
+    """The temporally-biased mask, and the weights it leaves at equal scores. Notebook: 03_biased_mask."""
+    from .masks import bias_slopes, temporally_biased_mask
 
-    def draw(tau, style, heads):
-        return plots.attention_mask(temporally_biased_mask(30, heads, tau, style).numpy(), f"{style}, tau = {tau}")
+    def draw(tau, style, heads, T):
+        M = temporally_biased_mask(T, heads, tau, style).numpy()  # (H, T, T)
+        W = np.exp(M - M.max(-1, keepdims=True))  # weights at equal scores, each row scaled to its largest
+        gap = max(1, T // 12)
+        fig, axes = plots.new(2, 1, width=min(2 * heads + 1.4, 12), height=4.2, sharex=True)
+        for ax, X, cmap, low, name in zip(axes, (M, W), ("viridis", "cividis"), (-10, 0),
+                                          ("added to the score", "weight / largest")):
+            shown = np.ma.masked_where(np.isinf(M), X)
+            tiles = np.ma.hstack([np.ma.hstack([np.ma.masked_all((T, gap)), each]) for each in shown])
+            ax.set_facecolor("#D9D9D9")  # hidden: minus infinity
+            drawn = ax.imshow(tiles, cmap=cmap, vmin=low, vmax=0 if low else 1)
+            for h in range(heads):
+                ax.axvspan(h * (T + gap) - 0.5, h * (T + gap) + gap - 0.5, color="white")
+            fig.colorbar(drawn, ax=ax, label=name)
+        slopes = bias_slopes(heads, style).tolist()
+        axes[1].set_xticks([h * (T + gap) + gap + T / 2 for h in range(heads)],
+                           [f"slope {'1/' + str(round(1 / s)) if s else 0}" for s in slopes])
+        axes[1].set_xlabel("looked at (key), one square per head")
+        fig.supylabel("looking frame (query)", fontsize=9)
+        return fig
 
-    return Explorer(draw, "mask of {heads} heads over 30 frames, style {style}, tau {tau}",
-                    tau=[50, 25, 10, 5, 2, 1], style=["alibi", "single", "none"], heads=[4, 2, 1])
+    return Explorer(draw, "mask of {heads} heads over {T} frames and the weights it leaves, style {style}, tau {tau}",
+                    tau=[50, 25, 10, 5, 2, 1], style=["alibi", "single", "none"], heads=[4, 8, 2, 1], T=[30, 6, 12, 60])
 
 
 def top_k_explorer() -> Explorer:
@@ -115,38 +184,50 @@ def portrait_explorer() -> Explorer:
 
     from .training import load_pretrained
 
-    generator, image = load_pretrained("generator"), _chapter_clip().frames()[0]
+    clip = _chapter_clip()
+    generator, image = load_pretrained("generator"), clip.frames()[0]
     with torch.inference_mode():
-        encoded = generator.encode(torch.from_numpy(image).permute(2, 0, 1)[None] / 255)
+        Z_src = torch.from_numpy(clip.truth()["clean"][:1].astype(np.float32))
+        encoded = generator.encode(torch.from_numpy(image).permute(2, 0, 1)[None] / 255, Z_src)
 
-    def draw(AU25, AU12, yaw):
+    def draw(AU25, AU12, AU45, yaw):
         Z = torch.zeros(1, 23)
-        Z[0, [column("AU25"), column("AU12"), column("pose_Ry")]] = torch.tensor([AU25, AU12, yaw], dtype=torch.float32)
+        Z[0, [column(name) for name in ("AU25", "AU12", "AU45", "pose_Ry")]] = torch.tensor([AU25, AU12, AU45, yaw]).float()
         with torch.inference_mode():
             picture = generator.render(encoded, Z)[0].float().permute(1, 2, 0).clamp(0, 1).numpy()
-        return plots.film_strip_figure([np.stack([image / 255, picture])], ["source, generated"], size=2.2)
+        fig, axes = plots.new(1, 2, width=3.2, height=1.75)
+        for ax, shown, name in zip(axes, (image / 255, picture), ("source", "generated")):
+            ax.imshow(shown, interpolation="lanczos")
+            ax.set_title(name, fontsize=9)
+            ax.axis("off")
+        return fig
 
-    return Explorer(draw, "source, and the generated face with AU25 {AU25}, AU12 {AU12}, yaw {yaw}",
-                    AU25=[0, 1, 2, 3], AU12=[0, 1, 2, 3], yaw=[0, -0.3, -0.15, 0.15, 0.3])
+    return Explorer(draw, "source, and the generated face with AU25 {AU25}, AU12 {AU12}, AU45 {AU45}, yaw {yaw} rad",
+                    AU25=[2, 0, 1, 3, 4], AU12=[0, 1, 2, 3], AU45=[0, 1, 3, 5], yaw=[0.2, 0, -0.2, -0.4, 0.4])
 
 
 def psnr_explorer() -> Explorer:
     """Three ways to spoil a frame, and what PSNR says. Notebook: 06_evaluation."""
-    from .metrics import psnr
+    from .metrics import psnr, ssim
 
     image = _chapter_clip().frames()[17].astype(np.float64) / 255
 
     def draw(fault, amount):
         noise = np.random.default_rng(0).normal(0, 0.02 * amount, image.shape)
         steps = range(-amount, amount + 1)
-        blur = sum(np.roll(image, (i, j), (0, 1)) for i in steps for j in steps)
+        rows = sum(np.roll(image, i, 0) for i in steps) / len(steps)
         spoilt = {"shift": np.roll(image, amount, axis=1), "noise": (image + noise).clip(0, 1),
-                  "blur": blur / len(steps) ** 2}[fault]
-        fig = plots.film_strip_figure([np.stack([image, spoilt])], [""], size=2.2)
-        fig.suptitle(f"{fault} {amount}: PSNR {psnr(image, spoilt):.1f} dB", fontsize=9)
+                  "blur": sum(np.roll(rows, j, 1) for j in steps) / len(steps),
+                  "darker": image * (1 - 0.05 * amount)}[fault].clip(0, 1)
+        fig, axes = plots.new(1, 2, width=3.2, height=1.75)
+        words = f"PSNR {psnr(image, spoilt):.1f} dB, SSIM {ssim(image, spoilt):.2f}"
+        for ax, shown, name in zip(axes, (image, spoilt), ("frame 17", words)):
+            ax.imshow(shown, interpolation="lanczos")
+            ax.set_title(name, fontsize=8)
+            ax.axis("off")
         return fig
 
-    return Explorer(draw, "frame 17 and the same frame with {fault} of {amount}", fault=["shift", "blur", "noise"],
+    return Explorer(draw, "frame 17, and the same frame with {fault} of {amount}", fault=["shift", "blur", "noise", "darker"],
                     amount=[1, 2, 3, 4, 6, 8])
 
 
@@ -157,11 +238,11 @@ def exaggerate_explorer() -> Explorer:
     def draw(expression, pose):
         gain = np.full(23, expression, np.float32)
         gain[POSE] = pose
-        return plots.samples_over_time((Y * gain)[None], Y)
+        return plots.samples_over_time((Y * gain)[None], Y, ("AU25", "AU04", "pose_Ry"), labels=["changed"])
 
     return Explorer(draw, "three seconds of animation, expression times {expression} and pose times {pose}",
                     expression=[1, 0, 0.5, 1.5, 2], pose=[1, 0, 0.5, 1.5, 2])
 
 
-EXPLORERS = [face_explorer, window_explorer, bins_explorer, mask_explorer, top_k_explorer, portrait_explorer,
-             psnr_explorer, exaggerate_explorer]  # chapters 00 to 07
+EXPLORERS = [face_explorer, window_explorer, attribute_explorer, bins_explorer, mask_explorer, top_k_explorer,
+             portrait_explorer, psnr_explorer, exaggerate_explorer]  # chapters 00 to 07
