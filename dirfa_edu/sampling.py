@@ -19,7 +19,7 @@ from .mapper import MappingNetwork
 
 # ours, not the paper's: lips tight, expression and pose loose. k counts bins, so it is scaled with D.
 TOP_K = {"lips": 10, "upper": 60, "blink": 60, "pose": 20}
-TEMPERATURE = {"lips": 0.7, "upper": 1.0, "blink": 1.0, "pose": 0.8}
+TEMPERATURE = {"lips": 0.7, "upper": 0.92, "blink": 1.1, "pose": 0.85}
 NOISE_BLOCK = 64  # frames of noise drawn at once
 
 
