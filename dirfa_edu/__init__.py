@@ -17,9 +17,10 @@ _ROOMS = {
     "Corpus": "corpus", "CHAPTER_CLIP": "corpus", "Explorer": "widgets",
     "InputError": "files", "data_path": "files",
 }
-_MODULES = ["actor", "animation", "audio", "checks", "corpus", "discretize", "files", "generator", "losses",
-            "mapper", "masks", "metrics", "paper", "plots", "render", "reproduce", "sampling", "study", "sync",
-            "training", "video", "vision", "widgets"]
+_MODULES = ["actor", "animation", "audio", "checks", "cli", "corpus", "discretize", "evaluate", "explorers", "files",
+            "generator", "geometry", "grade", "hair", "identity", "judging", "looks", "losses", "mapper", "masks",
+            "metrics", "paint", "paper", "plots", "render", "reproduce", "runs", "sampling", "shading", "showing",
+            "study", "sync", "talk", "training", "video", "vision", "widgets"]
 __all__ = sorted(_ROOMS) + _MODULES
 
 
