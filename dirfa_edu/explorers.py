@@ -35,9 +35,9 @@ def _chapter_logits():
 
 def face_explorer() -> Explorer:
     """A digital actor moved by three attributes. Notebook: 00_tour."""
-    from .actor import ACTORS, Actor
+    from .actor import Actor
 
-    actor = Actor(sorted(name for name, split in ACTORS.items() if split == "test")[0])
+    actor = Actor(_chapter_clip().actor)
 
     def draw(AU25, AU12, yaw):
         Z = np.zeros(23, np.float32)

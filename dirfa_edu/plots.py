@@ -197,7 +197,7 @@ def film_strip_figure(rows, labels: Sequence[str] = (), times: Sequence[float] =
         if r < len(labels):
             axes[r, 0].set_ylabel(labels[r], fontsize=8)
     fig.photo = True
-    fig.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    fig.get_layout_engine().set(w_pad=0.01, h_pad=0.04, wspace=0, hspace=0)
     return fig
 
 

@@ -48,7 +48,7 @@ films = [np.stack(list(talk.render_frames(generator, portrait, Y))) for Y in sam
 print("animations:", samples.shape, " each film:", films[0].shape)
 
 # %%
-times = talk.strip_times(len(A), 10)
+times = talk.strip_times(len(A), 8)
 fig = plots.film_strip_figure([film[times] for film in films], ["sample 0", "sample 1", "sample 2"],
                               [t / FPS for t in times], size=0.95)
 plots.show(fig, alt="Three film strips of one face saying the same sentence; lips agree, faces and head poses differ.")
@@ -138,7 +138,7 @@ shown = ("AU25", "AU01", "AU45", "pose_Ry")
 fig = plots.samples_over_time(np.zeros((0, len(Y), 23)), Y, shown, "the recorded animation Y")
 for ax in fig.axes:
     ax.axvspan(FRAME / FPS, (FRAME + 1) / FPS, color="#BBBBBB")
-plots.show(fig, alt="Four curves over five seconds: lips part often, brows rise now and then, two blinks are spikes, yaw drifts.")
+plots.show(fig, alt="Four curves over five seconds: lips part often, brows rise from two seconds on, two blinks are spikes.")
 
 # %% [markdown]
 # Move a face yourself. Arrow keys work once a slider has the focus. Which of the three sliders changes most pixels?
@@ -193,7 +193,7 @@ for ax, name in zip(axes, ("AU25", "AU45")):
     ax.axvline(Y[FRAME, column(name)], color=plots.COLOURS["y_bar"], ls="--", label="measured")
     ax.set(xlabel=f"{name}: value of the bin", ylabel="likelihood", xlim=(-0.1, 4))
 axes[0].legend()
-plots.show(fig, alt="Likelihood over bins at frame 17: a broad hill above zero for AU25, a spike at zero for AU45.")
+plots.show(fig, alt="Likelihood over bins at frame 17: a hill around 2.5 for AU25, a spike at zero for AU45.")
 
 # %%
 mean = (p[FRAME] * mapper.discretizer.centroids).sum(-1)                 # (23,) expected value
@@ -238,10 +238,10 @@ print("lips go with the recording:", bool(np.corrcoef(samples[0, :, column("AU25
 # hidden, such as teeth. Below, the recording's own film stands above a sample: same speech, another performance.
 
 # %%
-near = list(range(FRAME - 4, FRAME + 6))
+near = list(range(FRAME - 3, FRAME + 5))
 fig = plots.film_strip_figure([clip.frames()[near], films[1][near]], ["recording", "sample 1"],
                               [t / FPS for t in near], size=0.95)
-plots.show(fig, alt="Ten frames around frame 17, recording above sample 1: both mouths close, open for the vowel, close.")
+plots.show(fig, alt="Eight frames around frame 17, recording above sample 1: both mouths close, open for the vowel, close.")
 
 # %%
 print("generated pictures are", films[0].shape[1:], "and", films[0].dtype)
