@@ -33,7 +33,7 @@ lab: .venv/.installed
 	.venv/bin/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
 
 test: .venv/.dev
-	$(ENV) $(PY) -m pytest tests/unit tests/exercises tests/widgets tests/notebooks
+	$(ENV) $(PY) -m pytest tests/unit tests/exercises tests/widgets tests/notebooks dirfa_edu --doctest-modules
 	$(ENV) $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider -o addopts= -q $(NOTEBOOKS)
 
 # the same tests in a network namespace that holds the loopback interface alone
