@@ -116,7 +116,7 @@ def bins_explorer() -> Explorer:
     def draw(D, attribute):
         bins, j = Discretizer.fit([track], bins=D), column(attribute)
         y, y_hat, w = Y[:, j], bins.decode(bins.encode(Y))[:, j], bins.width[j]
-        fig, ax = plots.new(height=2.7)
+        fig, ax = plots.new(width=7, height=2.5)
         for edge in bins.low[j] + w * np.arange(D + 1 if D <= 50 else 0):
             ax.axhline(edge, color="#E2E2E2", lw=0.6, zorder=0)
         ax.fill_between(np.arange(50), y, y_hat, step="mid", color=plots.COLOURS["y_hat"], alpha=0.25, lw=0)
