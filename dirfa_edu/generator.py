@@ -170,6 +170,10 @@ class GenerationNetwork(nn.Module):
 
         One encoded source serves any number of attribute rows. Paper: Eq. 6. Notebook: 05_generator.
         """
+        return self.layers(encoded, attributes)[0]
+
+    def layers(self, encoded: Encoded, attributes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The picture, what was painted anew for it, and how much of the warped source is kept (a logit)."""
         m = self.motion(encoded, attributes)
         flow, seen, code = m["flow"], m["occlusion"], m["code"]
         x0, x1, x2, x3 = (x.expand(len(attributes), -1, -1, -1) for x in encoded.features)
@@ -177,12 +181,14 @@ class GenerationNetwork(nn.Module):
         h = self.paint2(double(self.up3(h)) + warp(x2, flow) * seen.to(x2.dtype), code)
         h = self.paint1(double(self.up2(h)) + warp(x1, flow) * double(seen).to(x1.dtype), code)
         out = self.colour(F.silu(self.up1(double(h)))).float()
-        keep = torch.sigmoid(out[:, 3:])  # 1 where the warped source is good enough
-        return (keep * warp(x0, flow).float() + (1 - keep) * torch.sigmoid(out[:, :3])).clamp(0, 1)
+        painted, keep = torch.sigmoid(out[:, :3]), torch.sigmoid(out[:, 3:])
+        return (keep * warp(x0, flow).float() + (1 - keep) * painted).clamp(0, 1), painted, out[:, 3:]
 
-    def forward(self, source: Tensor, attributes: Tensor, source_attributes: Tensor | None = None) -> Tensor:
-        """G(I_src, Z_tgt), Eq. 6."""
-        return self.render(self.encode(source, source_attributes), attributes)
+    def forward(self, source: Tensor, attributes: Tensor, source_attributes: Tensor | None = None,
+                layers: bool = False) -> Tensor | tuple[Tensor, Tensor, Tensor]:
+        """G(I_src, Z_tgt), Eq. 6; training asks for the `layers` too."""
+        made = self.layers(self.encode(source, source_attributes), attributes)
+        return made if layers else made[0]
 
     def _pose(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised attributes (B, 23) -> rotation (B, 3, 3) and shift in picture units (B, 1, 3)."""

@@ -214,7 +214,8 @@ def pair_batch(data: list, batch: int, noise: torch.Generator) -> tuple[Tensor, 
         frames, Z = data[int(torch.randint(len(data), (1,), generator=noise))]
         src, tgt = torch.randint(len(frames), (2,), generator=noise).tolist()
         rows.append((frames[src].float() / 255, Z[src], frames[tgt].float() / 255, Z[tgt]))
-    return tuple(torch.stack(column) for column in zip(*rows))
+    I_src, Z_src, I_tgt, Z_tgt = (torch.stack(column) for column in zip(*rows))
+    return I_src.to(memory_format=torch.channels_last), Z_src, I_tgt.to(memory_format=torch.channels_last), Z_tgt
 
 
 def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *, steps: int | None = None,
@@ -251,12 +252,12 @@ def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *,
             for group in g_optimizer.param_groups:
                 group["lr"] = clock.rate(lr)
             I_src, Z_src, I_tgt, Z_tgt = (x.to(fabric.device) for x in pair_batch(data, batch, noise))
-            I_src, I_tgt = (x.contiguous(memory_format=torch.channels_last) for x in (I_src, I_tgt))
             z = Z_tgt / G.scale
-            I_hat = g_model(I_src, Z_tgt, Z_src)
+            I_hat, painted, keep = g_model(I_src, Z_tgt, Z_src, layers=True)
             with fabric.autocast():
                 rec = losses.perceptual(phi.features(I_tgt), phi.features(I_hat))
-            loss = losses.pixel(I_tgt, I_hat) + lambda_perceptual * rec
+            steady = losses.layered(I_tgt, I_hat, painted, keep)
+            loss = steady + lambda_perceptual * rec
             if clock.share() >= adversarial_from:
                 d_optimizer.zero_grad()
                 real, z_real = d_model(I_tgt)
@@ -267,7 +268,7 @@ def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *,
                 d_optimizer.step()
                 patches, z_fake = d_model(I_hat)
                 # Eq. 7; D's gradients from this pass are dropped at its next zero_grad
-                loss = losses.pixel(I_tgt, I_hat) + lambda_adv * losses.generator_objective(
+                loss = steady + lambda_adv * losses.generator_objective(
                     losses.lsgan_generator(patches.float()), rec, losses.attribute(None, z_fake.float(), z) / 23,
                     lambda_rec=lambda_perceptual / lambda_adv)
             g_optimizer.zero_grad()

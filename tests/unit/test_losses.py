@@ -70,3 +70,13 @@ def test_pixel_loss_prefers_the_right_picture():
     middle[..., 14:18, 14:18] = 0
     corner[..., :4, :4] = 0
     assert losses.pixel(target, middle) > losses.pixel(target, corner)
+
+
+def test_a_kept_picture_still_teaches_the_painter_and_a_saturated_choice_costs():
+    g = torch.Generator().manual_seed(0)
+    target = torch.rand(1, 3, 32, 32, generator=g)
+    painted = torch.full_like(target, 0.5, requires_grad=True)
+    keep = torch.full((1, 1, 32, 32), 30.0, requires_grad=True)  # sigmoid(30): all is kept, the picture is perfect
+    losses.layered(target, target, painted, keep).backward()
+    assert painted.grad.abs().mean() > 0 and (keep.grad > 0).all()
+    assert losses.layered(target, target, target, torch.zeros(1)).item() == 0
