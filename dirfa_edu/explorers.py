@@ -192,7 +192,8 @@ def portrait_explorer() -> Explorer:
 
     def draw(AU25, AU12, AU45, yaw):
         Z = torch.zeros(1, 23)
-        Z[0, [column(name) for name in ("AU25", "AU12", "AU45", "pose_Ry")]] = torch.tensor([AU25, AU12, AU45, yaw]).float()
+        moved = [column(name) for name in ("AU25", "AU12", "AU45", "pose_Ry")]
+        Z[0, moved] = torch.tensor([AU25, AU12, AU45, yaw]).float()
         with torch.inference_mode():
             picture = generator.render(encoded, Z)[0].float().permute(1, 2, 0).clamp(0, 1).numpy()
         fig, axes = plots.new(1, 2, width=3.2, height=1.75)
@@ -227,7 +228,8 @@ def psnr_explorer() -> Explorer:
             ax.axis("off")
         return fig
 
-    return Explorer(draw, "frame 17, and the same frame with {fault} of {amount}", fault=["shift", "blur", "noise", "darker"],
+    return Explorer(draw, "frame 17, and the same frame with {fault} of {amount}",
+                    fault=["shift", "blur", "noise", "darker"],
                     amount=[1, 2, 3, 4, 6, 8])
 
 

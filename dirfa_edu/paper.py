@@ -49,7 +49,7 @@ LEDGER = [
     # figures
     Row("Fig. 1", "the framework, end to end", "00_tour", "talk.talk", "unit/test_talk.py", TOY),
     Row("Fig. 2", "causal mask and temporally-biased mask", "03_biased_mask", "masks.temporally_biased_mask",
-        "unit/test_masks.py", CHOICE, "ALiBi slopes per head by default; the single penalty of the figure is an option"),
+        "unit/test_masks.py", CHOICE, "ALiBi slopes per head by default; the figure's single penalty is an option"),
     Row("Fig. 5", "ablation, shown", "06_evaluation", "masks.causal_mask", "unit/test_masks.py", TOY),
     Row("Fig. 6", "three faces from one recording", "00_tour", "sampling.generate", "unit/test_sampling.py", TOY),
     # tables and figures of merit
@@ -63,7 +63,7 @@ LEDGER = [
     Row("EBR", "Tables 1, 2, 4", "06_evaluation", "metrics.ebr", "unit/test_metrics.py", TOY),
     Row("Table 3", "user study, 83 people", "06_evaluation", "study.Study", "unit/test_study.py", OPEN,
         "needs people: the package plans a study and evaluates its ratings"),
-    Row("Table 4", "ablations w/o Prob, w/o TBM", "06_evaluation", "reproduce.reproduce", "unit/test_reproduce.py", TOY),
+    Row("Table 4", "w/o Prob, w/o TBM", "06_evaluation", "reproduce.reproduce", "unit/test_reproduce.py", TOY),
     Row("Table 5", "lip error over D", "02_discretization", "reproduce.reproduce", "unit/test_reproduce.py", TOY),
     # numbers
     Row("16 kHz, FFT 1280, hop 160, 20 mels", "4.1", "01_features", "audio.log_mel", "unit/test_audio.py", REPRODUCED),

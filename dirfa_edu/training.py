@@ -238,12 +238,11 @@ def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *,
     noise, fabric = torch.Generator().manual_seed(seed), pick_device(device)
     G, D = GenerationNetwork(config), Discriminator(config.size)
     G, D = (net.to(memory_format=torch.channels_last) for net in (G, D))
-    average, phi = deepcopy(G).eval(), load_face_resnet().to(fabric.device)
+    average, phi = deepcopy(G).eval().to(fabric.device), load_face_resnet().to(fabric.device)
     g_optimizer = torch.optim.AdamW(G.parameters(), lr, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
     d_optimizer = torch.optim.AdamW(D.parameters(), 2e-4, betas=(0.5, 0.99), weight_decay=1e-4, fused=True)
     g_model, g_optimizer = fabric.setup(G, g_optimizer)
     d_model, d_optimizer = fabric.setup(D, d_optimizer)
-    average = average.to(fabric.device)
     clock, log = Clock(steps, minutes), []
     parts = {"network": G, "average": average, "discriminator": D, "optimizer": g_optimizer, "d": d_optimizer}
     load_checkpoint(checkpoint, clock, noise, log, **parts)
