@@ -2,7 +2,8 @@
 
     python tools/ship_weights.py runs mapper generator
 
-`runs` is the folder `dirfa-edu train` wrote. Figures come from its log and from `dirfa-edu evaluate` on the test split;
+`runs` is the folder `dirfa-edu train` wrote; a file NAME.note.md in it says how, where it was not one plain run.
+Figures come from its log and from `dirfa-edu evaluate` on the test split; nothing in a card is typed by hand.
 nothing in a card is typed by hand.
 """
 
@@ -35,13 +36,18 @@ def card(name: str, runs: Path) -> str:
     log = json.loads((runs / f"{name}.log.json").read_text())
     network = load(runs / f"{name}.safetensors")
     size = (runs / f"{name}.safetensors").stat().st_size / 1e6
-    rows = "\n".join(f"| {what} | {value} |" for what, value in evaluate(runs / f"{name}.safetensors").items())
+    note = runs / f"{name}.note.md"
+    how = note.read_text().strip() if note.is_file() else (
+        f"Trained by `dirfa-edu train {name} --preset shipped` (seed 0, {PRESETS[name]['shipped']['steps']} steps)\n"
+        f"  on the train split of the sample corpus; {log[-1]['seconds'] / 60:.0f} minutes of wall time on one thread "
+        "of a shared CPU.")
+    figures = evaluate(runs / f"{name}.safetensors")
+    rows = "\n".join(f"| {what} | {value} |" for what, value in figures.items())
     return f"""# {name}.safetensors
 
 {title} {sum(p.numel() for p in network.parameters()) / 1e6:.2f} M parameters, fp16, {size:.1f} MB.
 
-* Trained by `dirfa-edu train {name} --preset shipped` (seed 0, {PRESETS[name]["shipped"]["steps"]} steps) on the train
-  split of the sample corpus; {log[-1]["seconds"] / 60:.0f} minutes of wall time on one thread of a shared CPU.
+* {how}
 * Configuration: `{network.config}`
 * Last row of the training log (`{name}.log.json` has all of them): `{json.dumps(log[-1])}`
 
