@@ -4,7 +4,6 @@
 
 `runs` is the folder `dirfa-edu train` wrote; a file NAME.note.md in it says how, where it was not one plain run.
 Figures come from its log and from `dirfa-edu evaluate` on the test split; nothing in a card is typed by hand.
-nothing in a card is typed by hand.
 """
 
 import json
