@@ -179,7 +179,7 @@ def animation_lines(samples, path: str | Path | None = None, title: str = "the s
 
 
 def film_strip_figure(rows, labels: Sequence[str] = (), times: Sequence[float] = (), size: float = 1.0):
-    """Film strips: a list of frame stacks (n, H, W, 3) uint8, one row each, with row labels and seconds above.
+    """Film strips: a list of frame stacks (n, H, W, 3) uint8, one row each, row labels, and above the seconds or words.
 
     Notebook: 00_tour.
     """
@@ -193,7 +193,7 @@ def film_strip_figure(rows, labels: Sequence[str] = (), times: Sequence[float] =
             if i < len(row):
                 ax.imshow(row[i], interpolation="lanczos")
             if r == 0 and i < len(times):
-                ax.set_title(f"{times[i]:.1f} s", fontsize=8)
+                ax.set_title(times[i] if isinstance(times[i], str) else f"{times[i]:.1f} s", fontsize=8)
         if r < len(labels):
             axes[r, 0].set_ylabel(labels[r], fontsize=8)
     fig.photo = True

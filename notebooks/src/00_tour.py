@@ -240,7 +240,7 @@ print("lips go with the recording:", bool(np.corrcoef(samples[0, :, column("AU25
 # %%
 near = list(range(FRAME - 3, FRAME + 5))
 fig = plots.film_strip_figure([clip.frames()[near], films[1][near]], ["recording", "sample 1"],
-                              [t / FPS for t in near], size=0.95)
+                              [f"frame {t}" for t in near], size=0.9)
 plots.show(fig, alt="Eight frames around frame 17, recording above sample 1: both mouths close, open for the vowel, close.")
 
 # %%

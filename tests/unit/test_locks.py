@@ -48,3 +48,10 @@ def test_torch_is_pinned_first_without_a_build_and_no_cuda_package_is_locked():
 def test_no_package_is_pinned_twice():
     names = [normal(line) for line in pins("requirements.lock") + pins("requirements-dev.lock")]
     assert len(names) == len(set(names))
+
+
+def test_the_files_the_demo_starts_from_are_shipped():
+    defaults = dict(re.findall(r"^(SPEECH|PORTRAIT) \?= (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(defaults) == {"SPEECH", "PORTRAIT"}
+    for path in defaults.values():
+        assert (ROOT / path).is_file(), path
