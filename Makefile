@@ -6,8 +6,8 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 PY := .venv/bin/python
 ENV := OMP_NUM_THREADS=2 PYTHONHASHSEED=0 PIP_DISABLE_PIP_VERSION_CHECK=1
-SPEECH ?= data_samples/speech/austen_0890.wav
-PORTRAIT ?= data_samples/portraits/omar.png
+SPEECH ?= data_samples/speech/sonnet_2.wav
+PORTRAIT ?= data_samples/portraits/iris.png
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
 .PHONY: demo lab test offline browser bench mutants notebooks corpus voices lint venv dev clean
