@@ -26,8 +26,9 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 venv: .venv/.installed
 dev: .venv/.dev
 
+# one thread: frame-by-frame decoding gains nothing from two, and loses much where another program is busy
 demo: .venv/.installed
-	$(ENV) .venv/bin/dirfa-edu talk $(SPEECH) --portrait $(PORTRAIT) --samples 3 --seed 0 --out demo/
+	$(ENV) OMP_NUM_THREADS=1 .venv/bin/dirfa-edu talk $(SPEECH) --portrait $(PORTRAIT) --samples 3 --seed 0 --out demo/
 
 lab: .venv/.installed
 	.venv/bin/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
