@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from dirfa_edu import metrics, sync
-from dirfa_edu.files import InputError, data_path
+from dirfa_edu.files import InputError
 from dirfa_edu.geometry import canonical_face
 
 
@@ -138,10 +138,8 @@ def test_bad_input_is_one_sentence(tmp_path, trained):
         sync.load_sync(torch_file)
 
 
-SHIPPED = data_path("models", "sync.safetensors").is_file()
 
 
-@pytest.mark.skipif(not SHIPPED, reason="the shipped SyncNet is not trained yet")
 def test_the_shipped_network_hears_a_rendered_clip_in_sync():
     from dirfa_edu import Corpus
 
