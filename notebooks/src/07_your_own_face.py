@@ -28,7 +28,7 @@
 import numpy as np
 import torch
 
-from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, FPS, POSE, Corpus, animation, checks, column, explorers, generate
+from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, FPS, POSE, Actor, Corpus, animation, checks, column, explorers, generate
 from dirfa_edu import load_pretrained, metrics, plots, sampling, talk, video, vision
 from dirfa_edu.files import InputError
 
@@ -203,7 +203,7 @@ print("features and animation fit:", abs(len(my_corpus["me"].features()) - len(m
 mapper, generator = load_pretrained("mapper"), load_pretrained("generator")
 speech = Corpus()["austen_0880"]
 A = speech.features()
-samples = generate(mapper, A, samples=2, seed=1)                        # (2, T, 23)
+samples = generate(mapper, A, samples=2, seed=2)                        # (2, T, 23)
 face = mine["frames"][np.abs(Y[:, :17]).sum(1).argmin()]                # the calmest frame
 print(speech.name, "says:", speech.text.strip())
 
@@ -223,7 +223,7 @@ plots.play("out/my_portrait.mp4", "your portrait, another voice (synthetic)")
 
 # %%
 control = sampling.pin(len(A), AU12=(0.5, 2.0, 3.0), AU06=(0.5, 2.0, 2.0))
-smiling = generate(mapper, A, samples=1, seed=1, control=control)
+smiling = generate(mapper, A, samples=1, seed=2, control=control)
 fig = plots.samples_over_time(np.stack([samples[0], smiling[0]]), None, ("AU25", "AU12", "AU06", "pose_Ry"),
                               "free, and with a pinned smile", ["free", "pinned"])
 plots.show(fig, alt="Two samples: in the second, AU12 and AU06 stand at 3 and 2 from 0.5 to 2 s; lips stay alike.")
@@ -234,10 +234,16 @@ print("the smile is where it was pinned:", bool(np.abs(smiling[0][pinned, column
 free = np.corrcoef(samples[0][:, column("AU25")], smiling[0][:, column("AU25")])[0, 1]
 print("the lips still speak the same sentence:", bool(free > 0.5))
 film = list(talk.render_frames(generator, face, np.stack([samples[0][30], smiling[0][30]])))
-fig = plots.film_strip_figure([np.stack([face, *film])], ["portrait, free, pinned"], size=1.6)
-plots.show(fig, alt="The portrait, the same moment without and with the pinned smile.")
+wanted = Actor(clip.actor).render(smiling[0][30], size=len(face))
+fig = plots.film_strip_figure([np.stack([face, *film, wanted])], [], ["portrait", "free", "pinned", "wanted"], size=1.6)
+plots.show(fig, alt="Portrait, the same moment free and with the pinned smile, and the smile as the actor's mesh has it.")
 
 # %% [markdown]
+# The last picture is what the actor's own mesh makes of the same 23 numbers. Compare the corners of the mouth: the mapping
+# network obeys to the bin, the generation network underplays. An attribute error and a picture error are two things;
+# chapter 06 measures them apart. Look at the curves after 2.0 s too: nobody holds the smile any more, and it goes on from
+# its own past, as smiles do.
+#
 # A cruder tool: multiply. Expression times 2 and pose times 0 is a passport photo with opinions.
 
 # %% tags=["nbval-ignore-output"]
