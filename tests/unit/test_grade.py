@@ -34,7 +34,8 @@ def test_a_class_gets_one_row_each(tmp_path):
 
 
 def test_an_endless_loop_is_stopped_and_keeps_the_points_made_before(tmp_path):
-    path = hand_in(tmp_path, "loop", "def frames_of(n):\n    return -(-n // 640)\ndef window_of(t):\n    while True: pass")
+    path = hand_in(tmp_path, "loop", "def frames_of(n):\n    return -(-n // 640)",
+                   "def window_of(t):\n    while True: pass")
     verdicts, note = grade_notebook(path, seconds=4)
     assert verdicts["frames_of"].startswith("right") and "window_of" not in verdicts
     assert note == "stopped after 4 s"
