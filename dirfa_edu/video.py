@@ -41,8 +41,9 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], wave: np.ndarray |
                     picture.options = {"crf": str(crf), "preset": "veryfast"}
                     if wave is not None:  # streams are declared before the first packet is written
                         sound = container.add_stream("aac", rate=sr, layout="mono")
-                for packet in picture.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")):
-                    container.mux(packet)
+                # converted here: the encoder's own conversion does not give the same bytes every time
+                coloured = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="yuv420p")
+                container.mux(picture.encode(coloured))
                 count += 1
             if picture is None:
                 raise InputError(f"no frames to write to {path}")

@@ -34,11 +34,11 @@ def test_pictures_survive_compression(tmp_path):
 
 
 def test_the_same_frames_give_the_same_bytes(tmp_path):
-    frames = np.random.default_rng(0).integers(0, 255, (6, 128, 128, 3), np.uint8)
+    frames = np.random.default_rng(0).integers(0, 255, (10, 32, 32, 3), np.uint8)
     wave = np.random.default_rng(1).normal(0, 0.1, 6400).astype(np.float32)
-    for name in "ab":
+    for name in "abcdefgh":
         write_mp4(tmp_path / f"{name}.mp4", frames, wave)
-    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    assert len({path.read_bytes() for path in tmp_path.iterdir()}) == 1
 
 
 def test_every_file_says_it_is_synthetic(tmp_path):
