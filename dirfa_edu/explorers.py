@@ -190,10 +190,10 @@ def portrait_explorer() -> Explorer:
         Z_src = torch.from_numpy(clip.truth()["clean"][:1].astype(np.float32))
         encoded = generator.encode(torch.from_numpy(image).permute(2, 0, 1)[None] / 255, Z_src)
 
-    def draw(AU25, AU12, AU45, yaw):
+    def draw(AU25, AU26, AU12, AU45, yaw):
         Z = torch.zeros(1, 23)
-        moved = [column(name) for name in ("AU25", "AU12", "AU45", "pose_Ry")]
-        Z[0, moved] = torch.tensor([AU25, AU12, AU45, yaw]).float()
+        for name, value in (("AU25", AU25), ("AU26", AU26), ("AU12", AU12), ("AU45", AU45), ("pose_Ry", yaw)):
+            Z[0, column(name)] = value
         with torch.inference_mode():
             picture = generator.render(encoded, Z)[0].float().permute(1, 2, 0).clamp(0, 1).numpy()
         fig, axes = plots.new(1, 2, width=3.2, height=1.75)
@@ -203,8 +203,10 @@ def portrait_explorer() -> Explorer:
             ax.axis("off")
         return fig
 
-    return Explorer(draw, "source, and the generated face with AU25 {AU25}, AU12 {AU12}, AU45 {AU45}, yaw {yaw} rad",
-                    AU25=[2, 0, 1, 3, 4], AU12=[0, 1, 2, 3], AU45=[0, 1, 3, 5], yaw=[0.2, 0, -0.2, -0.4, 0.4])
+    return Explorer(draw, "source, and the generated face with AU25 {AU25}, AU26 {AU26}, AU12 {AU12}, AU45 {AU45}, "
+                    "yaw {yaw} rad",
+                    AU25=[3, 0, 1, 2, 4], AU26=[2, 0, 1, 3], AU12=[0, 1, 2, 3], AU45=[0, 1, 3, 5],
+                    yaw=[0.2, 0, -0.2, -0.4, 0.4])
 
 
 def psnr_explorer() -> Explorer:

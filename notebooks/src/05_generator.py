@@ -209,7 +209,7 @@ print("canonical keypoints:", tuple(encoded.canonical.shape), "target keypoints 
 a, b = ((m[key][0, :, :2] + 1) / 2 for key in ("source", "target"))  # (K, 2), picture widths
 fig, axes = plots.new(1, 3, width=5.2, height=1.95)
 face(axes[0], I_src, "source, its keypoints")
-face(axes[1], G.render(encoded, strong), "generated: where they went")
+face(axes[1], G.render(encoded, strong), "generated")
 face(axes[2], torch.from_numpy(Actor(clip.actor).render(strong[0].numpy())).permute(2, 0, 1)[None] / 255, "truth")
 for ax, dots in zip(axes, (a, b)):
     ax.scatter(*dots.T, s=16, color=plots.COLOURS["I_tgt"], edgecolors="black", zorder=3)
@@ -572,7 +572,7 @@ print("better than copying the source for every unseen actor:", min(gains.values
 
 # %% [markdown]
 # ## Play with it
-# Lips apart, smile, blink and yaw of the shipped network. Look at the teeth, at the edge of the hair when the head
+# Lips apart, jaw, smile, blink and yaw of the shipped network. Look at the teeth, at the edge of the hair when the head
 # turns, and at what happens when two Action Units meet.
 
 # %% tags=["nbval-ignore-output"]

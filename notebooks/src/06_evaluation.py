@@ -416,8 +416,8 @@ for (name, (x, y)), mark in zip(single.items(), "D*s"):
     ax.plot(x, y, mark, color=plots.COLOURS["Y"], ms=9)
     ax.annotate(name, (x, y), xytext=(8, -3), textcoords="offset points", fontsize=8)
 ax.set(xlabel="diversity of expression, upper face (AU units)", ylabel="lip error of one sample (AU units)")
-ax.set_ylim(bottom=0)
-ax.legend(fontsize=8, loc="upper left")
+ax.set_ylim(0, 1.15 * max(y for _, y in together))
+ax.legend(fontsize=8, loc="lower left")
 plots.show(fig, alt="Lip error against expression diversity. With one temperature for all, both rise; with tight lips "
            "diversity grows at a nearly constant lip error. A star marks the truth, a square the mean, at zero diversity.")
 print("more heat, more diverse expressions:", apart[-1][0] > apart[0][0])
