@@ -552,12 +552,14 @@ fig, axes = plots.new(3, 4, width=3.7, height=2.9)
 for column_, (name, images) in zip(axes.T, rows.items()):
     for ax, image in zip(column_, images):
         face(ax, image, name if ax is column_[0] else "")
-plots.show(fig, alt="Three unseen actors, one per row: source, truth, the untrained network's output, a blur, and the "
-           "network after training, which follows the truth with soft edges.")
+plots.show(fig, alt="Three unseen actors, one per row: source, truth, the untrained network's output, a pale "
+           "blur, and the network's after training: the face is back and turned, its mouth hardly opens yet.")
 gains = [training.generator_gain(network, small_test)["psnr"] for network in (before, mine)]
 print("training brought unseen actors nearer to the truth:", gains[1] > gains[0])
 
 # %% [markdown]
+# Less than a minute brings the face back and turns it a little; mouths and eyelids come later, and sharp hair last.
+#
 # **Health figure.** Copying the source is a generator, too: its mouth never moves, and in a calm clip its PSNR is high.
 # So the figure to watch is the *gain* over copying. On random faces of actors the shipped network has never seen:
 
