@@ -53,11 +53,11 @@ mutants: .venv/.dev
 notebooks: .venv/.dev
 	$(ENV) $(PY) tools/build_notebooks.py
 
+# the whole corpus again, from seeds and the shipped audio and phone times, and what differs from the shipped one
 corpus: .venv/.dev
-	$(ENV) $(PY) data_samples/build/corpus.py tracks
-	$(ENV) $(PY) data_samples/build/corpus.py films
-	$(ENV) $(PY) data_samples/build/corpus.py manifest
+	$(ENV) OMP_NUM_THREADS=1 $(PY) data_samples/build/corpus.py tracks films compare --out runs/corpus
 
+# the audio again: build/README.md lists the Debian and pip packages this needs
 voices: .venv/.dev
 	$(ENV) $(PY) data_samples/build/voices.py
 

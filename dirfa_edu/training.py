@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from . import losses
 from .animation import GROUPS, LIPS, N_ATTRIBUTES
+from .corpus import PROBE_TRAIN
 from .discretize import Discretizer
 from .files import InputError, data_path
 from .generator import Discriminator, GenerationNetwork, GeneratorConfig, load_generator
@@ -28,7 +29,7 @@ HISTORY_NOISE = 0.008
 HISTORY_NOISE_LIPS = 0.05
 PRESETS = {  # what the command `dirfa-edu train` runs
     "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 4000, "batch": 12},
-               "paper": {"steps": 400_000, "batch": 64, "window": 150}},
+               "paper": {"steps": 400_000, "batch": 64, "window": 150, "ordinal": 0.0}},
     "generator": {"notebook": {"minutes": 0.8, "config": GeneratorConfig(size=64, width=24)},
                   "shipped": {"steps": 3400, "config": GeneratorConfig()},
                   "paper": {"steps": 300_000, "config": GeneratorConfig(size=256, width=64)}},
@@ -70,10 +71,12 @@ def known_truth(clip) -> dict:
         return {}
 
 
-def held_out(items: list) -> tuple[list, list]:
-    """Every 12th item for validation, the others for training (sentences may overlap; the test split's do not)."""
-    validation = items[::12]
-    return [item for i, item in enumerate(items) if i % 12] or items, validation
+def held_out(clips: list) -> tuple[list, list]:
+    """Clips -> (clips to train on, clips to validate on): every 12th sentence is held out, whoever speaks it."""
+    said = [clip.text or clip.name for clip in clips]
+    chosen = set(list(dict.fromkeys(said))[::12])
+    validation = [clip for clip, text in zip(clips, said) if text in chosen]
+    return [clip for clip, text in zip(clips, said) if text not in chosen] or clips, validation
 
 
 def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: torch.Generator) -> tuple:
@@ -113,15 +116,16 @@ def augment(A: Tensor, noise: torch.Generator) -> Tensor:
 
 def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: int | None = None,
                  minutes: float | None = None, batch: int = 12, window: int = 75, lr: float = 6e-4, seed: int = 0,
-                 checkpoint: str | Path | None = None, device: str = "auto", progress: bool = True,
-                 every: int = 250) -> tuple[MappingNetwork, list[dict]]:
+                 ordinal: float = 2.0, checkpoint: str | Path | None = None, device: str = "auto",
+                 progress: bool = True, every: int = 250) -> tuple[MappingNetwork, list[dict]]:
     """Train a mapping network on clips (see corpus.Clip) -> (network in evaluation mode, log of figures).
 
+    `ordinal` is the width of the targets in bins of D = 500 (see `losses.cross_entropy`), 0 the paper's Eq. 5 alone.
     With `checkpoint` the run writes there every `every` steps and continues from it. The log's rows hold step, loss
     and, for held-out clips, bits per attribute of each group.
     Paper: Eq. 5. Notebook: 04_mapper.
     """
-    data, validation = held_out(mapper_tracks(clips))
+    data, validation = (mapper_tracks(some) for some in held_out(clips))
     bins = Discretizer.fit([track for _, tracks in data for track in tracks], config.bins)
     data = [(torch.from_numpy(A), [torch.from_numpy(bins.encode(y)) for y in tracks]) for A, tracks in data]
     torch.manual_seed(seed)
@@ -141,7 +145,7 @@ def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: i
             A, previous, y = (x.to(fabric.device) for x in mapper_batch(data, bins, batch, window, noise))
             out = model(A, previous)
             if config.probabilistic:
-                loss = losses.cross_entropy(out, y)
+                loss = losses.cross_entropy(out, y, ordinal * config.bins / 500)
             else:  # "w/o Prob": regression to the same values, scaled to 0..1
                 loss = ((out - (y + 0.5) / config.bins).square() * (y >= 0)).sum() / (y >= 0).sum()
             optimizer.zero_grad()
@@ -176,22 +180,6 @@ def mapper_bits(network: MappingNetwork, data: list) -> dict[str, float]:
     return {name: round(mean[index].mean().item(), 3) for name, index in GROUPS.items()}
 
 
-def repeat_bits(data: list, validation: list, bins: Discretizer) -> dict[str, float]:
-    """Baseline for `mapper_bits`: repeat the last bin, with the histogram of steps seen in training."""
-    D = bins.bins
-
-    def steps_of(tracks: list[np.ndarray]) -> np.ndarray:
-        return np.concatenate([np.diff(bins.encode(y), axis=0) for y in tracks]) + D  # (frames, 23), 0..2D
-
-    train = steps_of([y for _, tracks in data for y in tracks])
-    test = steps_of([tracks[0] for _, tracks in validation])
-    bits = np.empty(N_ATTRIBUTES)
-    for j in range(N_ATTRIBUTES):
-        count = np.bincount(train[:, j], minlength=2 * D + 1) + 0.1  # a little for steps never seen
-        bits[j] = -np.log2(count / count.sum())[test[:, j]].mean()
-    return {name: round(float(bits[index].mean()), 3) for name, index in GROUPS.items()}
-
-
 # ---- generator ------------------------------------------------------------------------------------------------------
 def generator_pairs(clips: list, size: int) -> list[tuple[Tensor, Tensor]]:
     """Rendered clips -> [(frames uint8 (T, 3, S, S), attributes (T, 23))], shrunk to `size` where larger."""
@@ -205,6 +193,12 @@ def generator_pairs(clips: list, size: int) -> list[tuple[Tensor, Tensor]]:
         n = min(len(frames), len(Z))
         out.append((frames[:n].contiguous(), Z[:n]))
     return out
+
+
+def seen_in_training(clips: list, data: list) -> list:
+    """Of `generator_pairs(clips)` the frames that may be trained on: of a probe only its first PROBE_TRAIN."""
+    return [tuple(x[:PROBE_TRAIN] for x in pair) if getattr(clip, "kind", "") == "probe" else pair
+            for clip, pair in zip(clips, data)]
 
 
 def pair_batch(data: list, batch: int, noise: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -232,7 +226,7 @@ def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *,
     from .vision import load_face_resnet
 
     clips = clips + [clip for clip in clips if getattr(clip, "kind", "") == "probe"]  # rare expressions, twice as often
-    data = generator_pairs(clips, config.size)
+    data = seen_in_training(clips, generator_pairs(clips, config.size))
     unseen = generator_pairs(validation or [], config.size)
     torch.manual_seed(seed)
     noise, fabric = torch.Generator().manual_seed(seed), pick_device(device)

@@ -7,14 +7,15 @@
 Time is cut into steps of 5 ms; a frame's value is the mean over its eight steps and all smoothing is symmetric, so
 nothing lags: frame t shows the phones heard in [t/25, (t+1)/25). Four parts are drawn independently of one another:
 
-lips    each phone has target intensities (TARGETS). The track is their step function, each phone scaled by its own
-        log-normal gain (sigma .08) and by the stress gain, smoothed by a Gaussian of 38 ms (co-articulation), scaled by
-        the speaker's effort. A /p b m/ closes the mouth for at least 70 ms whatever its neighbours are.
+lips    each phone has target intensities (TARGETS), scaled by its own log-normal gain (sigma .08) and by the stress
+        gain. Co-articulation: the track is a Gaussian average (50 ms) of the targets, weighted by how much each phone
+        insists on its shape (LOOSE ones, made with the tongue alone, take that of their neighbours), scaled by the
+        speaker's effort. A /p b m/ closes the mouth for at least 70 ms whatever its neighbours are.
 face    moods: a semi-Markov chain of neutral, happy, curious, concerned, doubtful; each lasts 1 s + Gamma(2, .9 s) and
         has an amplitude Gamma(6, 1/6). Events: every stressed vowel starts at most one, with the probabilities of
-        EVENTS (none: 64 %), amplitude Gamma(4, 1/4). Both are scaled by the speaker's expressiveness.
+        EVENTS (none: 64 %), amplitude Gamma(6, 1/6). Both are scaled by the speaker's expressiveness.
 blinks  a renewal process: .4 s + Gamma(2.5, .) between two blinks, .28-.45 blinks a second by speaker.
-pose    a smooth Gaussian process (Gaussian kernel of .5 s; pitch .045, yaw .080, roll .035 rad, 1.5, 1, 2 mm), and a
+pose    a smooth Gaussian process (Gaussian kernel of .6 s; pitch .050, yaw .100, roll .040 rad, 1.5, 1, 2 mm), and a
         nod of Gamma(6, 1/6) x .045 rad at every stressed vowel with probability 1/2. A head turns on its neck, so its
         middle moves too: the neck's translation is added.
 """
@@ -29,47 +30,49 @@ from dirfa_edu.corpus import observed_events
 
 STEPS = 8                                # of 5 ms in a frame
 RATE = FPS * STEPS
-LIP_SMOOTHING = .038                     # s
+LIP_SMOOTHING = .050                    # s
 CLOSURE, CLOSURE_EDGE = .070, .025       # s: shortest closure of a bilabial, and its soft edges
-STRESS_GAIN = {1: 1.05, 0: .85}
+STRESS_GAIN = {1: 1.10, 0: .70}
 NOD = .045                               # rad
 
 # target intensities of the mouth for every phone; a phone that is not listed (PAU) leaves the mouth closed
 TARGETS = {
-    "P B M": {"AU23": 1.0, "AU17": .8},
-    "F V": {"AU25": .8, "AU26": .3, "AU10": .9, "AU17": 1.4, "AU23": .5},
-    "TH DH": {"AU25": 1.9, "AU26": .8},
-    "T D N L DX": {"AU25": 1.6, "AU26": .7, "AU20": .5},
-    "K G NG HH": {"AU25": 1.7, "AU26": 1.1},
-    "S Z": {"AU25": 1.6, "AU26": .3, "AU20": 1.2, "AU14": .5},
-    "CH JH SH ZH": {"AU25": 1.8, "AU26": .5, "AU10": .9, "AU23": 1.2},
-    "R ER": {"AU25": 1.5, "AU26": .9, "AU23": 1.0},
-    "W": {"AU25": .9, "AU26": .6, "AU23": 2.6, "AU15": .3},
-    "UW UH": {"AU25": 1.4, "AU26": .9, "AU23": 2.4, "AU15": .3},
-    "OW AO OY": {"AU25": 2.4, "AU26": 2.3, "AU23": 1.4, "AU15": .3},
-    "AA AY AW": {"AU25": 3.0, "AU26": 3.3},
-    "AE": {"AU25": 3.0, "AU26": 3.1, "AU20": 1.0},
-    "AH": {"AU25": 2.6, "AU26": 2.4},
-    "AX": {"AU25": 1.8, "AU26": 1.2},
-    "EH EY": {"AU25": 2.7, "AU26": 1.9, "AU20": 1.3},
-    "IH IY Y": {"AU25": 2.0, "AU26": .8, "AU20": 1.8, "AU14": .4},
+    "P B M": {"AU23": .7, "AU17": .8},
+    "F V": {"AU25": .7, "AU26": .3, "AU10": .7, "AU17": 1.2, "AU23": .3},
+    "TH DH": {"AU25": 1.5, "AU26": .7},
+    "T D N L DX": {"AU25": 1.2, "AU26": .6, "AU20": .2},
+    "K G NG HH": {"AU25": 1.4, "AU26": .9},
+    "S Z": {"AU25": 1.3, "AU26": .3, "AU20": .8, "AU14": .2},
+    "CH JH SH ZH": {"AU25": 1.5, "AU26": .5, "AU10": .6, "AU23": .7},
+    "R ER": {"AU25": 1.2, "AU26": .8, "AU23": .5},
+    "W": {"AU25": .7, "AU26": .5, "AU23": 1.6, "AU15": .3},
+    "UW UH": {"AU25": 1.2, "AU26": .9, "AU23": 1.4, "AU15": .3},
+    "OW AO OY": {"AU25": 2.1, "AU26": 2.0, "AU23": .8, "AU15": .3},
+    "AA AY AW": {"AU25": 2.6, "AU26": 2.9},
+    "AE": {"AU25": 2.6, "AU26": 2.8, "AU20": .6},
+    "AH": {"AU25": 2.3, "AU26": 2.1},
+    "AX": {"AU25": 1.5, "AU26": 1.0},
+    "EH EY": {"AU25": 2.5, "AU26": 1.8, "AU20": .9},
+    "IH IY Y": {"AU25": 1.7, "AU26": .7, "AU20": 1.2, "AU14": .2},
 }
+LOOSE = "T D N L DX K G NG HH".split()  # the tongue makes them, so the lips are free
+LOOSE_WEIGHT = .3
 BILABIALS = ("P", "B", "M")
 MOODS = {
     "neutral": {},
-    "happy": {"AU06": 1.0, "AU12": 1.8, "AU07": .3},
-    "curious": {"AU01": .9, "AU02": .8, "AU05": .3},
-    "concerned": {"AU01": .6, "AU04": 1.1, "AU15": .6, "AU17": .3},
-    "doubtful": {"AU04": .6, "AU07": .8, "AU14": .8},
+    "happy": {"AU06": .45, "AU12": 1.1, "AU07": .2},
+    "curious": {"AU01": .6, "AU02": .5, "AU05": .2},
+    "concerned": {"AU01": .4, "AU04": .7, "AU15": .5, "AU17": .3},
+    "doubtful": {"AU04": .4, "AU07": .6, "AU14": .5},
 }
 # event: (probability at a stressed vowel, intensities)
 EVENTS = {
-    "brow raise": (.16, {"AU01": 1.7, "AU02": 1.4}),
-    "frown": (.07, {"AU04": 1.6, "AU07": .6}),
-    "wide eyes": (.04, {"AU05": 1.3, "AU01": .4}),
-    "squint": (.04, {"AU06": .9, "AU07": 1.0}),
-    "nose wrinkle": (.02, {"AU09": 1.1, "AU10": .5}),
-    "dimple": (.03, {"AU14": 1.2, "AU12": .5}),
+    "brow raise": (.16, {"AU01": 1.1, "AU02": .9}),
+    "frown": (.07, {"AU04": 1.0, "AU07": .4}),
+    "wide eyes": (.04, {"AU05": .9, "AU01": .3}),
+    "squint": (.04, {"AU06": .6, "AU07": .8}),
+    "nose wrinkle": (.02, {"AU09": .9, "AU10": .4}),
+    "dimple": (.03, {"AU14": .8, "AU12": .4}),
 }
 
 
@@ -81,8 +84,8 @@ class Style:
     nod: float = 1.0
     pose: float = 1.0
     blink_rate: float = .36
-    lid: float = .5
-    moods: tuple = (.40, .22, .14, .14, .10)
+    lid: float = 1.0
+    moods: tuple = (.52, .18, .11, .11, .08)
 
 
 def style(actor_seed: int) -> Style:
@@ -90,7 +93,7 @@ def style(actor_seed: int) -> Style:
     rng = np.random.default_rng([2304, actor_seed])
     weights = rng.dirichlet(20 * np.array(Style.moods))
     return Style(effort=rng.uniform(.9, 1.12), expressive=rng.uniform(.75, 1.25), nod=rng.uniform(.7, 1.3),
-                 pose=rng.uniform(.8, 1.2), blink_rate=rng.uniform(.29, .44), lid=rng.uniform(.2, .9),
+                 pose=rng.uniform(.8, 1.2), blink_rate=rng.uniform(.29, .44), lid=rng.uniform(.4, 1.7),
                  moods=tuple(np.round(weights / weights.sum(), 3)))
 
 
@@ -109,8 +112,8 @@ def draw(phones: list, seconds: float, style: Style, seed: int) -> np.ndarray:
     X[:, column("AU45")] = blinks(time, style, rng[2])
     X[:, POSE] = pose(stresses, time, style, rng[3])
     # a raised cheek or a smile cannot open closed lips, so closures win over everything else
-    X[:, column("AU25")] *= 1 - closure(phones, time)
-    X[:, column("AU26")] *= 1 - .85 * closure(phones, time)
+    for au, share in (("AU25", 1), ("AU26", .95), ("AU10", .9)):
+        X[:, column(au)] *= 1 - share * closure(phones, time)
     Y = X.reshape(T, STEPS, -1).mean(1)                             # (T, 23)
     Y[:, POSE] -= np.median(Y[:, POSE], 0)
     Y[:, POSE[3:]] += np.array([neck_translation(angles) for angles in Y[:, POSE[:3]]])
@@ -122,18 +125,20 @@ def draw(phones: list, seconds: float, style: Style, seed: int) -> np.ndarray:
 
 def lips(phones, time, style, rng) -> np.ndarray:
     """The mouth's AUs from phone targets: (steps, 23)."""
-    X = np.zeros((len(time), len(ATTRIBUTES)))
+    X, weight = np.zeros((len(time), len(ATTRIBUTES))), np.ones(len(time))
     for name, start, end, *stressed in phones:
         gain = np.exp(.08 * rng.normal())
         opening = STRESS_GAIN[stressed[0]] if stressed and name[0] in "AEIOU" else 1
         inside = (time >= start) & (time < end)
+        weight[inside] = LOOSE_WEIGHT if name in LOOSE else 1
         for au, value in target(name).items():
             X[inside, column(au)] = value * gain * (opening if au in ("AU25", "AU26") else 1)
-    X = gaussian_filter1d(X, LIP_SMOOTHING * RATE, axis=0)
+    X = gaussian_filter1d(X * weight[:, None], LIP_SMOOTHING * RATE, axis=0)
+    X /= gaussian_filter1d(weight, LIP_SMOOTHING * RATE)[:, None]
     effort = style.effort * np.exp(.06 * slow(len(time), 1.0, rng))         # drifts by 6 % over a second
     X *= effort[:, None]
     shut = closure(phones, time) * effort
-    X[:, column("AU23")] = np.maximum(X[:, column("AU23")], 2.2 * shut)     # lips are pressed together
+    X[:, column("AU23")] = np.maximum(X[:, column("AU23")], 1.4 * shut)     # lips are pressed together
     X[:, column("AU17")] = np.maximum(X[:, column("AU17")], .9 * shut)
     return X
 
@@ -173,11 +178,11 @@ def face(stresses, time, style, rng) -> np.ndarray:
     chance = np.array([p for p, _ in EVENTS.values()])
     chance = np.r_[1 - chance.sum(), chance]
     for centre in stresses:
-        name, amplitude = names[rng.choice(len(names), p=chance)], rng.gamma(4, 1 / 4) * style.expressive
+        name, amplitude = names[rng.choice(len(names), p=chance)], rng.gamma(6, 1 / 6) * style.expressive
         if name:
             for au, value in EVENTS[name][1].items():
                 X[:, column(au)] += value * amplitude * bump(time, centre - .06, centre + .08, .12, .24)
-    X[:, column("AU07")] += style.lid * (1 + .15 * slow(len(time), .8, rng))
+    X[:, column("AU07")] += style.lid * (1 + .25 * slow(len(time), .8, rng))
     return X
 
 
@@ -187,14 +192,14 @@ def blinks(time, style, rng) -> np.ndarray:
     at = -30.0                                                  # started long before, so the clip begins anywhere in it
     while at < time[-1] + .2:
         at += rest + rng.gamma(2.5, (1 / style.blink_rate - rest) / 2.5)
-        x = np.maximum(x, rng.uniform(3.6, 5) * bump(time, at - .02, at + .02, .09, .18))
+        x = np.maximum(x, rng.uniform(3.2, 4.8) * bump(time, at - .02, at + .02, .09, .18))
     return x
 
 
 def pose(stresses, time, style, rng) -> np.ndarray:
     """Head pose: (steps, 6), radians and millimetres."""
-    spread = np.array([.045, .080, .035, 1.5, 1.0, 2.0]) * style.pose
-    X = np.stack([slow(len(time), .5, rng) for _ in spread], 1) * spread
+    spread = np.array([.050, .100, .040, 1.5, 1.0, 2.0]) * style.pose
+    X = np.stack([slow(len(time), .6, rng) for _ in spread], 1) * spread
     for centre in stresses:
         nods, size = rng.random() < .5, rng.gamma(6, 1 / 6) * NOD * style.nod
         if nods:

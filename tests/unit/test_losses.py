@@ -26,6 +26,31 @@ def test_uniform_prediction_costs_log_d_and_padding_costs_nothing():
         losses.cross_entropy(logits[:, :2], y[:, :2]).item(), rel=1e-5)
 
 
+def test_ordinal_targets_are_gaussians_that_leave_bin_0_alone():
+    g, D, width = torch.Generator().manual_seed(0), 12, 1.5
+    logits, y = torch.randn(2, 5, 23, D, generator=g), torch.randint(0, D, (2, 5, 23), generator=g)
+    y[0, 0] = -100
+    total, count = 0.0, 0
+    for row, true in zip(logits.reshape(-1, D), y.flatten().tolist()):
+        if true < 0:
+            continue
+        target = torch.tensor([0.0 if d == 0 or abs(d - true) > 5 else math.exp(-0.5 * ((d - true) / width) ** 2)
+                               for d in range(D)])
+        if true == 0:
+            target = torch.eye(D)[0]
+        total -= (target / target.sum() * torch.log_softmax(row, 0)).sum().item()
+        count += 1
+    assert losses.cross_entropy(logits, y, ordinal=width).item() == pytest.approx(total / count, rel=1e-5)
+
+
+def test_ordinal_targets_forgive_a_near_miss_more_than_a_far_one():
+    y = torch.full((1, 1, 23), 250)
+    near, far = torch.zeros(1, 1, 23, 500), torch.zeros(1, 1, 23, 500)
+    near[..., 252], far[..., 300] = 5.0, 5.0
+    assert losses.cross_entropy(near, y, ordinal=2.0) < losses.cross_entropy(far, y, ordinal=2.0) - 0.3
+    assert losses.cross_entropy(near, y).item() == pytest.approx(losses.cross_entropy(far, y).item())
+
+
 def test_lsgan_has_its_minimum_at_the_right_labels():
     real, fake = torch.full((4,), 0.3, requires_grad=True), torch.full((4,), 0.6, requires_grad=True)
     loss = losses.lsgan_discriminator(real, fake)

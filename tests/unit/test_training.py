@@ -6,6 +6,7 @@ import torch
 
 from dirfa_edu import training
 from dirfa_edu.discretize import Discretizer
+from dirfa_edu.evaluate import repeat_bits
 from dirfa_edu.files import InputError
 from dirfa_edu.generator import GeneratorConfig
 from dirfa_edu.mapper import MapperConfig
@@ -16,7 +17,10 @@ TINY = MapperConfig(bins=20, tau=8, d_model=32, layers=1, heads=2)
 class ToyClip:
     """A clip whose AU25 is how the loudness falls within its audio window, and whose AU12 is noise."""
 
+    kind = "speech"
+
     def __init__(self, seed: int, T: int = 60) -> None:
+        self.name = self.text = f"sentence {seed}"
         rng = np.random.default_rng(seed)
         loud = rng.random(T).astype(np.float32)
         self.A = np.repeat(np.stack([loud, 1 - loud], axis=1), 200, axis=1)
@@ -120,8 +124,23 @@ def test_repeating_the_last_bin_costs_nothing_on_a_still_face_and_much_on_noise(
     still = [(CLIPS[0].A, [np.zeros((60, 23))])]
     noise = [(CLIPS[0].A, [CLIPS[0].Y])]
     bins = Discretizer.fit([c.Y for c in CLIPS], 20)
-    assert training.repeat_bits(still, still, bins)["lips"] < 0.8
-    assert training.repeat_bits(noise, noise, bins)["pose"] > 2
+    assert repeat_bits(still, still, bins)["lips"] < 0.8
+    assert repeat_bits(noise, noise, bins)["pose"] > 2
+
+
+def test_a_sentence_held_out_is_held_out_in_every_voice():
+    clips = [ToyClip(seed) for seed in range(24)]
+    clips[17].text = clips[12].text  # a second reading of a sentence that is held out
+    train, validation = training.held_out(clips)
+    assert {clip.name for clip in validation} == {"sentence 0", "sentence 12", "sentence 17"}
+    assert not {clip.text for clip in train} & {clip.text for clip in validation} and len(train) == 21
+
+
+def test_of_probes_only_the_first_frames_are_trained_on():
+    clips = [ToyClip(0, T=90), ToyClip(1, T=90)]
+    clips[1].kind = "probe"
+    lengths = [len(frames) for frames, _ in training.seen_in_training(clips, training.generator_pairs(clips, 64))]
+    assert lengths == [90, training.PROBE_TRAIN]
 
 
 def test_copying_the_source_is_the_generators_zero():
