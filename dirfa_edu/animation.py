@@ -9,6 +9,7 @@ Paper: 3.2.1. Notebook: 01_features.
 
 import csv
 import io
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -50,18 +51,32 @@ def read_openface(path: str | Path, absolute: bool = False, missing_pose: str = 
     """Read an OpenFace CSV -> float32 (T, 23) at 25 fps; AUs 0-5, radians, millimetres.
 
     Column names may carry leading spaces (OpenFace <= 2.1). Failed frames (success 0, or NaN) are filled from their
-    neighbours in time. Another frame rate is resampled to 25 fps. Pose is relative to the clip's median unless
-    `absolute`. `missing_pose="zeros"` accepts a file without pose columns.
-    Raises InputError for a file that is no CSV, lacks columns, or has no valid frame.
+    neighbours in time; `valid_frames` tells which. Another frame rate is resampled to 25 fps, with a warning. Pose is
+    relative to the median of the valid frames unless `absolute`. `missing_pose="zeros"` accepts a file without pose
+    columns. Raises InputError for a file that is no CSV, lacks columns, has no valid frame, or whose time runs back.
     Paper: 3.2.1, 4.1. Notebook: 01_features.
     """
     table, times, valid = _read_table(Path(path), missing_pose)
-    Y = _fill(table, valid, path)
-    Y = _resample(Y, times)
+    Y = _resample(_fill(table, valid, path), times)
+    step, _ = _clock(times)
+    if abs(step * FPS - 1) > 0.005:
+        # the same words for every file of a corpus, so that Python says them once
+        warnings.warn(f"OpenFace tracks of {1 / step:.2f} frames a second are resampled to {FPS}", stacklevel=2)
     Y[:, :17] = Y[:, :17].clip(*AU_RANGE)
     if not absolute:
-        Y[:, POSE] -= np.median(Y[:, POSE], axis=0)
+        seen = _resample_valid(valid, times)
+        Y[:, POSE] -= np.median(Y[seen][:, POSE] if seen.any() else Y[:, POSE], axis=0)
     return Y.astype(np.float32)
+
+
+def valid_frames(path: str | Path) -> np.ndarray:
+    """Which frames of `read_openface(path)` were measured: bool (T,), False where a failed or lost frame was filled.
+
+    In a resampled track a frame counts when both frames that it lies between do. Raises InputError like
+    `read_openface`. Notebook: 07_your_own_face.
+    """
+    _, times, valid = _read_table(Path(path), "zeros")
+    return _resample_valid(valid, times)
 
 
 def write_openface(path: str | Path, Y: np.ndarray, offset: np.ndarray | None = None,
@@ -131,6 +146,9 @@ def _read_table(path: Path, missing_pose: str) -> tuple[np.ndarray, np.ndarray, 
     times = numbers("timestamp", np.nan)
     if "timestamp" not in place or not np.isfinite(times).all():
         times = np.arange(len(table)) / FPS
+    if (np.diff(times) <= 0).any():
+        raise InputError(f"{path}: the timestamp does not rise in line {int(np.argmax(np.diff(times) <= 0)) + 3}; a "
+                         "file of several faces or recordings has to be split first")
     valid = (numbers("success", 1.0) > 0.5) & np.isfinite(table).all(1)
     return table, times, valid
 
@@ -143,14 +161,31 @@ def _fill(table: np.ndarray, valid: np.ndarray, path: str | Path) -> np.ndarray:
     return np.stack([np.interp(np.arange(len(table)), good, table[good, j]) for j in range(table.shape[1])], axis=1)
 
 
+def _clock(times: np.ndarray) -> tuple[float, int]:
+    """Time stamps (T,) -> (seconds from frame to frame, how many frames of 25 fps they cover)."""
+    steps = np.diff(times)
+    if not len(steps):
+        return 1 / FPS, len(times)
+    step = float(np.median(steps))
+    if steps.max() < 1.5 * step + 0.001:  # no frame is lost: the mean is finer than stamps of three decimals
+        step = float(steps.mean())
+    return step, max(1, int(round((times[-1] - times[0] + step) * FPS)))
+
+
 def _resample(Y: np.ndarray, times: np.ndarray) -> np.ndarray:
     """Bring a track to 25 fps by linear interpolation at the middles of the 25 fps frames."""
-    if len(Y) < 2:
+    step, n = _clock(times)
+    if n == len(Y):
         return Y
-    step = float(np.median(np.diff(times)))
-    if step <= 0 or abs(step * FPS - 1) < 0.01:
-        return Y
-    n = max(1, int(round(len(Y) * step * FPS)))
     middles = (np.arange(n) + 0.5) / FPS
     source = times - times[0] + step / 2  # a frame's value holds for its middle
     return np.stack([np.interp(middles, source, Y[:, j]) for j in range(Y.shape[1])], axis=1)
+
+
+def _resample_valid(valid: np.ndarray, times: np.ndarray) -> np.ndarray:
+    """The same for the mask of valid frames: both neighbours must be valid, and no frame lost between them."""
+    step, n = _clock(times)
+    if n == len(valid) or len(valid) < 2:
+        return valid
+    right = np.searchsorted(times - times[0] + step / 2, (np.arange(n) + 0.5) / FPS).clip(1, len(valid) - 1)
+    return valid[right - 1] & valid[right] & (np.diff(times)[right - 1] < 1.5 * step + 0.001)

@@ -1,33 +1,38 @@
 """Clips on disk: the sample corpus, folders of OpenFace CSVs, VoxCeleb2 and LRW, all as one list of `Clip`.
 
-The layout is recognised by its shape; nothing is read before a clip is asked for it. Speech clips of the sample corpus
-carry their exact clean motion and further draws of the law that made them: see data_samples/README.md.
+The layout is recognised by its shape (layouts.py); nothing is read before a clip is asked for it. Speech clips of the
+sample corpus carry their exact clean motion and further draws of the law that made them: see data_samples/README.md.
 
 Paper: 4.1 (VoxCeleb2, LRW). Notebook: 00_tour.
 """
 
-import csv
 import hashlib
+import io
 import json
+import os
 import re
-from dataclasses import dataclass
-from functools import cached_property
+import warnings
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Iterator
 
 import numpy as np
 
 from . import audio as sound
+from . import layouts
 from . import video as pictures
-from .animation import FPS, column, read_openface
-from .files import InputError, data_path
+from .animation import FPS, column, read_openface, valid_frames
+from .files import InputError, atomic_path, data_path
+from .integrity import FILES, damage, fingerprint  # noqa: F401 (fingerprint is asked for here)
+from .layouts import MOVIES, SOUNDS, SPLITS  # noqa: F401 (part of this room since before layouts.py)
 
 CHAPTER_CLIP = "slt_001"  # five seconds followed through all chapters; frame 17 is the stressed AE of "map"
-SPLITS = ("train", "val", "test")
-MOVIES = (".mp4", ".avi", ".mov", ".mkv", ".webm")
-SOUNDS = (".wav", ".ogg", ".flac", ".mp3", ".m4a")
+PROBE_TRAIN = 40  # of a probe's 90 frames these first ones are for training, the rest are held out, in train too
+LRW_SECONDS = 1.16  # every LRW clip has 29 frames; its word lies in the middle
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Clip:
     """One recording: what is known about it, and where its files are. Reading happens in the methods.
 
@@ -47,26 +52,35 @@ class Clip:
     phone_file: Path | None = None
     truth_file: Path | None = None
     sha256: str = ""
+    cache: str | None = field(default=None, compare=False, repr=False)
 
     def wave(self) -> np.ndarray:
         """Speech at 16 kHz: float32 (N,). Raises InputError where the clip has no sound."""
-        source = self.audio or self.video
-        if source is None:
-            raise InputError(f"the clip {self.name} has no sound: choose one of kind 'speech' or 'real'")
+        source = self._sound_file()
         if source.suffix.lower() in MOVIES + (".m4a",):
             return _sound_of(source)
         return sound.load(source)
 
     def features(self) -> np.ndarray:
-        """Audio features A: float32 (T, 400), one window per video frame. Paper: 4.1."""
-        return sound.frame_features(self.wave())
+        """Audio features A: float32 (T, 400), one window per video frame. Paper: 4.1.
 
-    def animation(self) -> np.ndarray:
-        """Animation Y as measured: float32 (T, 23), pose relative to its median. Raises InputError without a CSV."""
-        if self.csv is None:
-            raise InputError(f"the clip {self.name} has no OpenFace CSV beside it: make one with dirfa-edu extract")
+        With a cache (`Corpus(..., cache=FOLDER)` or the variable DIRFA_EDU_CACHE) they are kept on disk under the
+        sha256 of the sound file, and read again bit for bit; a damaged cache file is made again.
+        """
+        folder = self.cache or os.environ.get("DIRFA_EDU_CACHE")
+        return _cached_features(self, Path(folder)) if folder else sound.frame_features(self.wave())
+
+    def animation(self, missing_pose: str = "error") -> np.ndarray:
+        """Animation Y as measured: float32 (T, 23), pose relative to its median. Raises InputError without a CSV.
+
+        `missing_pose="zeros"` accepts a CSV without pose columns.
+        """
         # a probe's random poses have no neutral to find: its zeros are the actor's own
-        return read_openface(self.csv, absolute=self.kind == "probe")
+        return read_openface(self._track_file(), absolute=self.kind == "probe", missing_pose=missing_pose)
+
+    def valid(self) -> np.ndarray:
+        """Which frames of `animation()` were measured and not filled in: bool (T,). Raises InputError without a CSV."""
+        return valid_frames(self._track_file())
 
     def frames(self) -> np.ndarray:
         """Pictures at 25 fps: uint8 (T, H, W, 3). Raises InputError where the clip was not filmed."""
@@ -99,33 +113,97 @@ class Clip:
             raise InputError(f"the clip {self.name} has no phone times: only speech of the sample corpus has")
         return [tuple(row if stress else row[:3]) for row in json.loads(self.phone_file.read_text())]
 
+    def word_span(self) -> tuple[float, float]:
+        """Where an LRW clip says its word: (start s, end s), from the "Duration" in the .txt beside the film.
+
+        Raises InputError for clips without such a file.
+        """
+        path = self.video.with_suffix(".txt") if self.video else None
+        text = path.read_text(errors="replace") if path and path.is_file() else ""
+        duration = re.search(r"^Duration:\s*([0-9.]+)\s*seconds", text, re.MULTILINE)
+        if not duration:
+            raise InputError(f"the clip {self.name} has no word times: LRW keeps 'Duration: ... seconds' in a .txt "
+                             "beside each film")
+        half = min(float(duration[1]), LRW_SECONDS) / 2
+        return LRW_SECONDS / 2 - half, LRW_SECONDS / 2 + half
+
+    def _sound_file(self) -> Path:
+        source = self.audio or self.video
+        if source is None:
+            raise InputError(f"the clip {self.name} has no sound: choose one of kind 'speech' or 'real'")
+        return source
+
+    def _track_file(self) -> Path:
+        if self.csv is None:
+            raise InputError(f"the clip {self.name} has no OpenFace CSV beside it: make one with dirfa-edu extract")
+        return self.csv
+
+
+def _kept_as_text(slot) -> property:
+    """A field that takes a path, keeps its text, and gives a Path: millions of Paths would fill the memory."""
+    def give(clip: Clip) -> Path | None:
+        text = slot.__get__(clip)
+        return None if text is None else Path(text)
+
+    return property(give, lambda clip, path: slot.__set__(clip, None if path is None else os.fspath(path)))
+
+
+for _field in FILES:
+    setattr(Clip, _field, _kept_as_text(getattr(Clip, _field)))
+
 
 class Corpus:
     """A list of clips found under a folder; "samples" is the corpus shipped beside the package.
+
+    `progress=False` hides the bar that a search of more than a second shows; `cache` is a folder for audio features.
+    After the search `skipped` says what was passed over: {reason: [how many, the first path]}.
 
     >>> Corpus("samples").select(split="test", voice="rms", rendered=True)[0].wave().ndim
     1
     """
 
-    def __init__(self, root: str | Path = "samples"):
+    def __init__(self, root: str | Path = "samples", progress: bool = True, cache: str | Path | None = None):
         self.root = data_path() if str(root) == "samples" else Path(root)
+        self.progress, self.cache, self.skipped = progress, None if cache is None else str(cache), {}
         if not self.root.is_dir():
             raise InputError(f"no folder at {self.root}: give the folder that holds the clips")
 
     @cached_property
     def clips(self) -> list[Clip]:
-        """All clips, in the manifest's order or by name. Raises InputError where no known layout is found."""
-        for find in (_samples, _voxceleb2, _lrw, _openface):
-            clips = find(self.root)
-            if clips:
-                return clips
-        raise InputError(f"no clips under {self.root}: expected a manifest.csv, OpenFace CSVs, or the folders of "
-                         "VoxCeleb2 or LRW")
+        """All clips, in the manifest's order or by name. Warns once of what had to be skipped.
+
+        Raises InputError where no known layout is found.
+        """
+        self.skipped.clear()
+        found = self._bar(layouts.find(str(self.root), self.skipped), "looking for clips")
+        clips = [Clip(**row, cache=self.cache) for row in found]
+        said = layouts.skipped_sentence(self.skipped) if self.skipped else ""
+        if not clips:
+            raise InputError(f"no clips under {self.root}: expected a manifest.csv, OpenFace CSVs, or the folders of "
+                             f"VoxCeleb2 or LRW{'; ' + said if said else ''}")
+        if said:
+            warnings.warn(said, stacklevel=2)
+        return clips
+
+    @cached_property
+    def _by_name(self) -> dict[str, Clip]:
+        return {clip.name: clip for clip in reversed(self.clips)}  # of two with one name the first is meant
+
+    def _bar(self, items, title: str):
+        """A progress bar, shown only for what takes longer than a second."""
+        from tqdm.auto import tqdm
+
+        return tqdm(items, desc=title, unit=" clips", delay=1, leave=False, disable=not self.progress)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __iter__(self) -> Iterator[Clip]:
+        return iter(self.clips)
 
     def __getitem__(self, name: str) -> Clip:
-        for clip in self.clips:
-            if clip.name == name:
-                return clip
+        if name in self._by_name:
+            return self._by_name[name]
         raise InputError(f"no clip named {name!r} under {self.root}: it has {len(self.clips)} others, "
                          f"the first is {self.clips[0].name!r}")
 
@@ -138,25 +216,47 @@ class Corpus:
                 and (voice is None or c.voice == voice) and (actor is None or c.actor == actor)]
 
     def check(self) -> list[str]:
-        """Problems of the corpus, each in one sentence: missing or changed files, actors in two splits; [] is good."""
-        problems, home = [], {}
-        for clip in self.clips:
-            files = (clip.audio, clip.csv, clip.video, clip.phone_file, clip.truth_file)
-            missing = [path for path in files if path and not path.is_file()]
-            problems += [f"{clip.name}: {path.relative_to(self.root)} is missing" for path in missing]
-            if clip.sha256 and not missing and fingerprint(clip) != clip.sha256:
-                problems.append(f"{clip.name}: its audio, CSV or video is not the one in the manifest (sha256)")
+        """Problems of the corpus, each in one sentence; [] is good.
+
+        Clips of a manifest are compared with it byte by byte. Of others the first second of each film is decoded and
+        the CSV is read. An actor in two splits and what the search skipped are problems, too.
+        """
+        problems, home, trackless = [], {}, []
+        for clip in self._bar(self.clips, "checking clips"):
+            problems += damage(clip)
+            if not clip.csv:
+                trackless.append(clip.name)
             if clip.actor and home.setdefault(clip.actor, clip.split) != clip.split:
                 problems.append(f"{clip.name}: actor {clip.actor} is in the splits {home[clip.actor]} and {clip.split}")
-        return problems
+        if trackless:
+            problems.append(f"{len(trackless)} of {len(self.clips)} clips have no OpenFace CSV, the first is "
+                            f"{trackless[0]}: make them with OpenFace or with dirfa-edu extract")
+        return problems + ([layouts.skipped_sentence(self.skipped)] if self.skipped else [])
 
 
-def fingerprint(clip: Clip) -> str:
-    """sha256 of a clip's audio, CSV and video, one after the other, as 64 hex digits."""
-    digest = hashlib.sha256()
-    for path in (clip.audio, clip.csv, clip.video):
-        digest.update(path.read_bytes() if path else b"")
-    return digest.hexdigest()
+@lru_cache(maxsize=1)
+def _front_end() -> bytes:
+    """What features depend on beside the sound: the text of audio.py and the version of librosa."""
+    from importlib.metadata import version
+
+    return Path(sound.__file__).read_bytes() + version("librosa").encode()
+
+
+def _cached_features(clip: Clip, folder: Path) -> np.ndarray:
+    """Features (T, 400) from the folder, or made and put there. The file: sha256 of key and rest, then an npy."""
+    source = clip._sound_file()
+    if not source.is_file():
+        return sound.frame_features(clip.wave())  # says in its own words what is missing
+    key = hashlib.sha256(source.read_bytes() + _front_end()).hexdigest()
+    path = folder / key[:2] / f"{key}.features"
+    data = path.read_bytes() if path.is_file() else b""
+    if data[:32] == hashlib.sha256(key.encode() + data[32:]).digest():
+        return np.load(io.BytesIO(data[32:]), allow_pickle=False)
+    A, npy = sound.frame_features(clip.wave()), io.BytesIO()
+    np.save(npy, A)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(hashlib.sha256(key.encode() + npy.getvalue()).digest() + npy.getvalue())
+    return A
 
 
 def observed_events(Y: np.ndarray) -> dict[str, np.ndarray]:
@@ -175,71 +275,6 @@ def observed_events(Y: np.ndarray) -> dict[str, np.ndarray]:
     return {"brow raise": (level["AU01"] > 0.5) & (level["AU02"] > 0.5), "frown": level["AU04"] > 0.5,
             "squint": level["AU06"] > 0.5, "smile": level["AU12"] > 0.7, "blink": level["AU45"] > 1,
             "nod": pitch - mean > 0.02}
-
-
-def _samples(root: Path) -> list[Clip]:
-    """Our own layout: manifest.csv names everything."""
-    if not (root / "manifest.csv").is_file():
-        return []
-    clips = []
-    with (root / "manifest.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            if not {"clip", "kind", "split", "audio", "csv", "video"} <= set(row):
-                raise InputError(f"{root / 'manifest.csv'} is not this corpus's manifest: columns are missing")
-            path = {key: root / row[key] if row[key] else None for key in ("audio", "csv", "video")}
-            spoken = row["kind"] != "probe"
-            clips.append(Clip(row["clip"], row["split"], row["actor"], row["voice"], row["text"], row["kind"],
-                              float(row["seconds"]), **path, sha256=row["sha256"],
-                              phone_file=root / f"phones/{row['clip']}.json" if spoken else None,
-                              truth_file=root / f"truth/{row['clip']}.npz" if spoken else None))
-    return clips
-
-
-def _voxceleb2(root: Path) -> list[Clip]:
-    """[dev|test]/[mp4]/id00012/VIDEO/00001.mp4, sound in the twin folder aac/ as .m4a or in the mp4."""
-    clips = []
-    for path in sorted(root.glob("**/id[0-9]*/*/*.mp4")):
-        parts = path.relative_to(root).parts
-        who = next(p for p in parts if re.fullmatch(r"id\d{5}", p))
-        m4a = root.joinpath(*("aac" if p == "mp4" else p for p in parts)).with_suffix(".m4a")
-        split = "test" if "test" in parts else "train"
-        clips.append(Clip("/".join((who, *parts[-2:]))[:-4], split, actor=who, voice=who, kind="real",
-                          audio=m4a if m4a.is_file() else path, csv=_beside(path, (".csv",)), video=path))
-    return clips
-
-
-def _lrw(root: Path) -> list[Clip]:
-    """WORD/{train,val,test}/WORD_00001.mp4."""
-    clips = []
-    for path in sorted(root.glob("**/*_[0-9]*.mp4")):
-        word, split = path.parent.parent.name, path.parent.name
-        if split in SPLITS and re.fullmatch(re.escape(word) + r"_\d{5}", path.stem):
-            clips.append(Clip(path.stem if split == "train" else f"{split}/{path.stem}", split, text=word, kind="real",
-                              audio=path, csv=_beside(path, (".csv",)), video=path))
-    return clips
-
-
-def _openface(root: Path) -> list[Clip]:
-    """CSVs as OpenFace writes them, with a film or a recording of the same name beside each.
-
-    A folder train, val or test on the way down gives the split; without one a clip belongs to train.
-    """
-    clips = []
-    for path in sorted(root.glob("**/*.csv")):
-        with path.open(errors="replace") as file:
-            header = [name.strip() for name in file.readline().split(",")]
-        if "AU01_r" not in header:
-            continue
-        parts = path.relative_to(root).parts
-        movie = _beside(path, MOVIES)
-        clips.append(Clip("/".join(parts)[:-4], next((p for p in parts[:-1] if p in SPLITS), "train"), kind="real",
-                          audio=_beside(path, SOUNDS) or movie, csv=path, video=movie))
-    return clips
-
-
-def _beside(path: Path, suffixes: tuple) -> Path | None:
-    """A file of the same name and folder with one of the suffixes."""
-    return next((path.with_suffix(s) for s in suffixes if path.with_suffix(s).is_file()), None)
 
 
 def _sound_of(path: Path) -> np.ndarray:
