@@ -119,8 +119,10 @@ def reproduce(table: Annotated[str, typer.Argument(help="table4 or table5")],
 
 
 @app.command()
-def doctor(data: Annotated[bool, typer.Option("--data", help="compare every file with the manifest")] = False) -> None:
-    """Say whether this installation can run: packages, sample data, weights."""
+def doctor(data: Annotated[bool, typer.Option("--data", help="compare every file with the manifest")] = False,
+           folder: Annotated[Path | None, typer.Option(help="check this folder of clips instead")] = None) -> None:
+    """Say whether this installation can run: packages, sample data, weights; with --data or --folder, every clip."""
+    import warnings
     from importlib.metadata import version
 
     from .training import load_pretrained
@@ -131,13 +133,20 @@ def doctor(data: Annotated[bool, typer.Option("--data", help="compare every file
     for name in ("mapper", "generator", "sync"):
         load_pretrained(name)
         typer.echo(f"{name:12s} loads")
-    if data:
+    if data or folder:
         from .corpus import Corpus
 
-        problems = Corpus("samples").check()
+        corpus = Corpus(folder or "samples")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what was skipped is among the problems
+            problems = corpus.check()
+        for problem in problems[1:20]:
+            typer.echo(problem)
         if problems:
-            raise InputError(f"{len(problems)} damaged: {problems[0]}")
-        typer.echo("data         every file as in the manifest")
+            raise InputError(f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} in {corpus.root}: "
+                             f"{problems[0]}")
+        whole = "every file as in the manifest" if corpus.clips[0].sha256 else "every film and CSV can be read"
+        typer.echo(f"{'data':12s} {len(corpus)} clips, {whole}")
 
 
 def main() -> None:

@@ -1,13 +1,18 @@
 """Clips on disk: the sample corpus is whole and well split; other corpora are recognised by their shape."""
+import dataclasses
+import pickle
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 
+from dirfa_edu import audio, cli
 from dirfa_edu.animation import column, write_openface
 from dirfa_edu.audio import frame_count
-from dirfa_edu.corpus import CHAPTER_CLIP, Corpus, observed_events
+from dirfa_edu.corpus import CHAPTER_CLIP, PROBE_TRAIN, Clip, Corpus, fingerprint, observed_events
 from dirfa_edu.files import InputError
 from dirfa_edu.video import write_mp4
 
@@ -35,9 +40,11 @@ def test_splits_share_neither_actors_nor_sentences(corpus):
 
 
 def test_size_is_what_the_data_sheet_promises(corpus):
-    minutes = sum(c.seconds for c in corpus.select(kind="speech")) / 60
-    assert 14 < minutes < 18
-    assert len({c.actor for c in corpus.clips}) == 32
+    speech = corpus.select(kind="speech")
+    assert 30 < sum(c.seconds for c in speech) / 60 < 36
+    assert len({c.actor for c in corpus.clips}) == 32 and len({c.voice for c in speech}) >= 5
+    assert 25 * sum(c.seconds for c in corpus.select(rendered=True)) >= 6000, "filmed frames"
+    assert sum(path.stat().st_size for path in corpus.root.rglob("*") if path.is_file()) <= 64 * 2**20
 
 
 def test_one_clip_agrees_with_itself(corpus):
@@ -48,6 +55,7 @@ def test_one_clip_agrees_with_itself(corpus):
     assert truth["clean"].shape == (T, 23) and truth["draws"].shape == (8, T, 23)
     assert np.abs(Y - truth["clean"])[:, column("AU25")].mean() < .15, "the CSV is the clean track, measured"
     assert set(truth["events"]) == set(observed_events(Y))
+    assert all(0 <= p.min() and p.max() <= 1 and p.shape == (T,) for p in truth["events"].values())
     phones = clip.phones()
     assert all(a[2] == b[1] for a, b in zip(phones, phones[1:], strict=False)), "phones follow one another"
     assert len(clip.phones(stress=True)[0]) == 4
@@ -55,7 +63,7 @@ def test_one_clip_agrees_with_itself(corpus):
 
 def test_train_clips_carry_further_draws_of_the_same_sound(corpus):
     truth = corpus.select(split="train", kind="speech")[0].truth()
-    assert truth["draws"].shape[0] == 3 and truth["events"] == {}
+    assert truth["draws"].shape[0] == 2 and truth["events"] == {}
     lips = [np.corrcoef(truth["clean"][:, column("AU25")], d[:, column("AU25")])[0, 1] for d in truth["draws"]]
     assert min(lips) > .9
 
@@ -71,25 +79,89 @@ def test_chapter_clips_frame_17_is_an_open_vowel_with_a_bilabial_near(corpus):
     assert clean[17] > 2 and clean[14:21].min() < .2
 
 
-def test_a_flipped_byte_and_a_lost_file_are_found(corpus, tmp_path):
-    clip = corpus.select(split="test", voice="awb")[0]
+@pytest.fixture
+def one(corpus, tmp_path):
+    """A corpus of one filmed test clip, copied, with the sha256 of today's files in its manifest."""
+    clip = corpus.select(split="test", voice="awb", rendered=True)[0]
+    for name in ("audio", "csv", "video", "phone_file", "truth_file"):
+        copy = tmp_path / getattr(clip, name).relative_to(corpus.root)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(getattr(clip, name), copy)
     header, *rows = (corpus.root / "manifest.csv").read_text().splitlines()
     row = next(r for r in rows if r.startswith(clip.name + ","))
-    (tmp_path / "manifest.csv").write_text(header + "\n" + row + "\n")
-    for path in (clip.audio, clip.csv, clip.video, clip.phone_file, clip.truth_file):
-        if path:
-            copy = tmp_path / path.relative_to(corpus.root)
-            copy.parent.mkdir(exist_ok=True)
-            shutil.copy(path, copy)
-    copy = Corpus(tmp_path)
-    assert copy.check() == []
-    audio = tmp_path / clip.audio.relative_to(corpus.root)
-    data = bytearray(audio.read_bytes())
-    data[len(data) // 2] ^= 1
-    audio.write_bytes(data)
-    assert len(copy.check()) == 1 and "sha256" in copy.check()[0]
-    audio.unlink()
-    assert "missing" in copy.check()[0]
+    (tmp_path / "manifest.csv").write_text(f"{header}\n{row.rsplit(',', 1)[0]},{fingerprint(clip)}\n")
+    return Corpus(tmp_path)
+
+
+def flip(path, place):
+    data = bytearray(path.read_bytes())
+    data[int(place * (len(data) - 1))] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["audio", "csv", "video", "phone_file", "truth_file"])
+def test_one_flipped_byte_in_any_file_is_found(one, name):
+    assert one.check() == []
+    path, rng = getattr(one.clips[0], name), np.random.default_rng(3)
+    for place in (0, 1, *rng.random(6)):
+        flip(path, place)
+        problems = one.check()
+        assert len(problems) == 1 and path.name in problems[0], (place, problems)
+        flip(path, place)
+    assert one.check() == []
+    flip(path, 0)
+    if name in ("video", "phone_file", "truth_file"):  # without its first byte it cannot be read: this file it is
+        assert not any(other.name in one.check()[0] for other in (one.clips[0].audio, one.clips[0].csv))
+    path.unlink()
+    assert one.check() == [f"{one.clips[0].name}: {path} is missing"]
+
+
+def test_bytes_may_not_move_between_files(one):
+    clip = one.clips[0]
+    phones = clip.phone_file.read_bytes()
+    clip.video.write_bytes(clip.video.read_bytes() + phones[:1])
+    clip.phone_file.write_bytes(phones[1:])
+    assert len(one.check()) == 1
+
+
+def test_doctor_ends_with_one_sentence_and_code_2(one, monkeypatch, capsys):
+    monkeypatch.setattr("dirfa_edu.training.load_pretrained", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["dirfa-edu", "doctor", "--folder", str(one.root)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert not stop.value.code and "1 clips, every file as in the manifest" in capsys.readouterr().out
+    flip(one.clips[0].phone_file, .5)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    said = capsys.readouterr().err
+    assert stop.value.code == 2 and said.count("\n") == 1 and one.clips[0].phone_file.name in said
+
+
+def test_other_corpora_are_checked_by_opening_what_they_hold(tmp_path, monkeypatch, capsys):
+    for name in ("good", "torn", "mute", "noframes", "nopose"):
+        film(tmp_path / f"{name}.mp4", sound=name != "mute")
+        write_openface(tmp_path / f"{name}.csv", np.zeros((10, 23)))
+    assert [p for p in Corpus(tmp_path).check() if not p.startswith("mute")] == []
+    torn, none, pose = (tmp_path / n for n in ("torn.mp4", "noframes.csv", "nopose.csv"))
+    torn.write_bytes(torn.read_bytes()[:300])
+    none.write_text(none.read_text().splitlines()[0] + "\n")
+    pose.write_text(pose.read_text().replace("pose_Rx", "other"))
+    problems = {p.split(":")[0]: p for p in Corpus(tmp_path).check()}
+    assert set(problems) == {"torn", "mute", "noframes", "nopose"}
+    assert "no frames" in problems["noframes"] and "pose_Rx" in problems["nopose"] and "sound" in problems["mute"]
+    assert "torn.mp4" in problems["torn"]
+    monkeypatch.setattr("dirfa_edu.training.load_pretrained", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["dirfa-edu", "doctor", "--folder", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 2 and "problems in" in capsys.readouterr().err
+
+
+def test_films_without_csv_are_one_problem_together(tmp_path):
+    for n in range(3):
+        film(tmp_path / f"mp4/id00001/v/0000{n}.mp4")
+    problem, = Corpus(tmp_path).check()
+    assert "3 of 3 clips have no OpenFace CSV" in problem and "extract" in problem
 
 
 def test_an_actor_in_two_splits_is_found(tmp_path):
@@ -113,8 +185,20 @@ def test_openface_folder(tmp_path):
     assert talk.split == "val" and talk.video is None and len(talk.wave()) == 6400
     np.testing.assert_allclose(talk.animation(), Y, atol=.01)
     assert other.split == "train" and other.frames().shape == (10, 32, 32, 3) and len(other.wave()) > 6000
+    assert talk.valid().all() and len(talk.valid()) == 10
     with pytest.raises(InputError, match="video"):
         talk.frames()
+
+
+def test_a_track_without_pose_loads_on_request(tmp_path):
+    write_openface(tmp_path / "a.csv", np.ones((10, 23)))
+    text = (tmp_path / "a.csv").read_text()
+    (tmp_path / "a.csv").write_text(text.replace("pose_", "other_"))
+    clip, = Corpus(tmp_path)
+    with pytest.raises(InputError, match="missing_pose='zeros'"):
+        clip.animation()
+    Y = clip.animation(missing_pose="zeros")
+    assert not Y[:, 17:].any() and (Y[:, :17] == 1).all()
 
 
 def test_voxceleb2_tree(tmp_path):
@@ -134,6 +218,10 @@ def test_lrw_tree(tmp_path):
     clips = Corpus(tmp_path).clips
     assert [c.split for c in clips] == ["test", "train", "val"] and {c.text for c in clips} == {"ABOUT"}
     assert len({c.name for c in clips}) == 3
+    with pytest.raises(InputError, match="Duration"):
+        clips[1].word_span()
+    (tmp_path / "ABOUT/train/ABOUT_00001.txt").write_text("Channel: BBC\nClip end: 9\nDuration: 0.36 seconds\n")
+    np.testing.assert_allclose(clips[1].word_span(), (.58 - .18, .58 + .18))
 
 
 def test_other_frame_rates_are_brought_to_25(tmp_path):
@@ -180,9 +268,89 @@ def test_films_show_the_actors_at_work(corpus):
 
 
 def test_probes_are_exact_and_start_neutral(corpus):
+    assert PROBE_TRAIN == 40
     for clip in corpus.select(kind="probe")[:4]:
         Y = clip.animation()
-        assert Y.shape == (60, 23) and not Y[0].any(), "the median pose is zero, so reading moves nothing"
-        assert Y[1:].std(0).min() > 0 and len(clip.frames()) == 60
+        assert Y.shape == (90, 23) and not Y[0].any(), "the median pose is zero, so reading moves nothing"
+        assert Y[1:].std(0).min() > 0 and len(clip.frames()) == 90
         with pytest.raises(InputError, match="sound"):
             clip.wave()
+
+
+def test_a_clip_keeps_its_paths_whatever_is_done_to_it():
+    clip = Clip("a", "train", audio=Path("x") / "a.wav", csv="x/a.csv")
+    assert clip.audio == Path("x/a.wav") and clip.csv == Path("x/a.csv") and clip.video is None
+    assert clip == Clip("a", "train", audio="x/a.wav", csv=Path("x/a.csv")) and len({clip, clip}) == 1
+    assert pickle.loads(pickle.dumps(clip)) == clip
+    assert dataclasses.replace(clip, video="v.mp4").video == Path("v.mp4")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        clip.audio = None
+
+
+def tone(path, pitch=.2):
+    sf.write(path, .1 * np.sin(np.arange(6400) * pitch), 16000)
+
+
+@pytest.fixture
+def cached(tmp_path):
+    write_openface(tmp_path / "data/a.csv", np.zeros((10, 23)))
+    tone(tmp_path / "data/a.wav")
+    return Corpus(tmp_path / "data", cache=tmp_path / "cache").clips[0], tmp_path
+
+
+def forbid(monkeypatch):
+    def never(*_):
+        raise AssertionError("features were made again")
+    monkeypatch.setattr(audio, "log_mel", never)
+
+
+def test_features_are_read_again_not_made_again(cached, monkeypatch):
+    clip, folder = cached
+    first = clip.features()
+    plain = Corpus(folder / "data").clips[0]
+    forbid(monkeypatch)
+    again = clip.features()
+    assert again.dtype == np.float32 and again.tobytes() == first.tobytes()
+    with pytest.raises(AssertionError, match="again"):
+        plain.features()  # nobody asked for a cache
+    monkeypatch.setenv("DIRFA_EDU_CACHE", str(folder / "cache"))
+    assert plain.features().tobytes() == first.tobytes()
+    assert len([p for p in (folder / "cache").rglob("*") if p.is_file()]) == 1, "and nothing half-written beside it"
+
+
+def test_other_sound_never_gets_anothers_features(cached):
+    clip, folder = cached
+    first = clip.features()
+    tone(folder / "data/a.wav", .3)
+    other = clip.features()
+    assert np.abs(first - other).max() > .1
+    flip(folder / "data/a.wav", .7)
+    assert clip.features().shape == (10, 400)
+    files = [p for p in (folder / "cache").rglob("*") if p.is_file()]
+    assert len(files) == 3, "one flipped byte is another sound"
+    files[0].write_bytes(files[1].read_bytes())  # even a file under another's name is not believed
+    for pitch, A in ((.2, first), (.3, other)):
+        tone(folder / "data/a.wav", pitch)
+        assert clip.features().tobytes() == A.tobytes()
+
+
+@pytest.mark.parametrize("harm", [lambda p: p.write_bytes(p.read_bytes()[:-100]), lambda p: p.write_bytes(b""),
+                                  lambda p: flip(p, .5), lambda p: flip(p, .0), lambda p: flip(p, .01)])
+def test_a_damaged_cache_file_is_made_again(cached, harm, monkeypatch):
+    clip, folder = cached
+    first = clip.features()
+    file, = (p for p in (folder / "cache").rglob("*") if p.is_file())
+    whole = file.read_bytes()
+    harm(file)
+    assert clip.features().tobytes() == first.tobytes() and file.read_bytes() == whole
+    forbid(monkeypatch)
+    clip.features()
+
+
+def test_features_of_another_front_end_are_not_used(cached, monkeypatch):
+    clip, _ = cached
+    clip.features()
+    monkeypatch.setattr("dirfa_edu.corpus._front_end", lambda: b"another text of audio.py")
+    forbid(monkeypatch)
+    with pytest.raises(AssertionError, match="again"):
+        clip.features()
