@@ -135,10 +135,10 @@ class Puppet:
                                        style={"description_width": "4em"}, continuous_update=False)
         self.sliders = {name: w.FloatSlider(
             value=0, min=low, max=high, step=step, description=label(name), continuous_update=True,
-            readout_format=".0f" if step == 1 else ".2f", style={"description_width": "13.5em"},
-            layout={"width": "27em", "margin": "0 1px"}) for name, (low, high, step) in RANGE.items()}
+            readout_format=".0f" if step == 1 else ".2f", style={"description_width": "14.5em"},
+            layout={"width": "36em", "margin": "0 1px"}) for name, (low, high, step) in RANGE.items()}
         self.buttons = {name: w.Button(description=name, layout={"width": "auto"}) for name in PRESETS}
-        self.image = w.Image(format="jpeg", layout={"width": SHOWN, "height": SHOWN})
+        self.image = _titled_image()(format="jpeg", layout={"width": SHOWN, "height": SHOWN})
         self.words, self.row = w.HTML(layout={"width": SHOWN}), w.HTML()
         for each in (self.actor, *self.sliders.values()):
             each.observe(self._moved, names="value")
@@ -184,7 +184,7 @@ class Puppet:
         try:
             picture, words = jpeg(draw(actor, **values)), describe(actor, **values)
             with self.image.hold_sync():
-                self.image.value, self.image.tooltip = picture, words  # the tooltip is all that Image has for alt text
+                self.image.value, self.image.tooltip = picture, words
             self.words.value, self.row.value = html.escape(words), _table(csv_cells(**values))
             self.pictures, self.error = self.pictures + 1, None
         except Exception as error:  # Jupyter would swallow it: show it, keep it, and raise it again
@@ -210,6 +210,18 @@ def jpeg(picture: np.ndarray) -> bytes:
 
     Image.fromarray(picture).save(raw := io.BytesIO(), format="jpeg", quality=90)
     return raw.getvalue()
+
+
+@lru_cache(maxsize=1)
+def _titled_image():
+    """ipywidgets.Image has no alt text, but a title does its work; JupyterLab sets one where a description exists."""
+    import ipywidgets as w
+    from traitlets import Unicode
+
+    class TitledImage(w.Image):
+        description = Unicode("").tag(sync=True)
+
+    return TitledImage
 
 
 @lru_cache(maxsize=4)

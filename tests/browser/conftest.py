@@ -14,7 +14,8 @@ import nbformat
 import pytest
 
 TOKEN = "a-token-for-tests"
-CELLS = ["from dirfa_edu import explorers", "explorers.mask_explorer().show()"]
+NOTEBOOKS = {"tiny": ["from dirfa_edu import explorers", "explorers.mask_explorer().show()"],
+             "puppet": ["from dirfa_edu import puppet", "live = puppet.Puppet()\nlive.show()"]}
 
 
 def chromium() -> str:
@@ -52,12 +53,13 @@ def page(browser):
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    """The address of a JupyterLab that serves a temporary folder with one small notebook."""
+    """A JupyterLab that serves a temporary folder with small notebooks: a function from their names to addresses."""
     chromium()
     root, config = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("config")
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), root / "tiny.ipynb")
+    for name, sources in NOTEBOOKS.items():
+        cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), root / f"{name}.ipynb")
     (config / "labconfig").mkdir()
     (config / "labconfig" / "page_config.json").write_text(json.dumps(
         {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}))
@@ -73,7 +75,7 @@ def lab(tmp_path_factory):
         env=os.environ | paths, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{port}/api?token={TOKEN}", server)
-        yield f"http://127.0.0.1:{port}/lab/tree/tiny.ipynb?token={TOKEN}"
+        yield lambda name: f"http://127.0.0.1:{port}/lab/tree/{name}.ipynb?token={TOKEN}"
     finally:
         server.terminate()
         server.wait(20)
