@@ -68,6 +68,17 @@ def test_train_clips_carry_further_draws_of_the_same_sound(corpus):
     assert min(lips) > .9
 
 
+def test_event_probabilities_are_counted_over_a_thousand_draws(corpus):
+    """Blinks know nothing of the words, so their probability is the same in every frame: what varies is the counting,
+    by p (1 - p) / draws. (Taken every eighth frame: neighbours see the same blink.)"""
+    varied, expected = 0, 0
+    for clip in corpus.select(split="test", kind="speech") + corpus.select(kind="real"):
+        p = clip.truth()["events"]["blink"][::8]
+        varied += ((p - p.mean()) ** 2).sum()
+        expected += (len(p) - 1) * p.mean() * (1 - p.mean()) / 1000
+    assert .5 < varied / expected < 2
+
+
 def test_chapter_clips_frame_17_is_an_open_vowel_with_a_bilabial_near(corpus):
     clip = corpus[CHAPTER_CLIP]
     assert 4.5 < clip.seconds < 5.5 and clip.split == "test"
