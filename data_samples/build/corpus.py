@@ -4,7 +4,6 @@
     python data_samples/build/corpus.py films      video/*.mp4 by the digital actors
     python data_samples/build/corpus.py manifest   manifest.csv with sha256
     python data_samples/build/corpus.py compare    what was made against what is shipped
-    python data_samples/build/corpus.py stats      AU statistics of the shipped tracks
 
 Several jobs may be named at once. `--out FOLDER` makes them elsewhere than in data_samples (`make corpus` does, and
 compares), `--clips a,b` makes only these. Everything is seeded by the clip's place in the list, and what exists is
@@ -189,31 +188,9 @@ def compare(rows: list[dict], out: pathlib.Path) -> list[str]:
     return problems
 
 
-def stats() -> None:
-    """Print the data sheet's table: what the corpus's tracks look like beside real OpenFace output."""
-    clips = [c for c in corpora.Corpus(ROOT).clips if c.kind != "probe"]
-    tracks = [c.animation() for c in clips]
-    Y = np.concatenate(tracks)
-    print("| AU | mean | std | 99 % | zeros % |\n|---|---|---|---|---|")
-    for j, name in enumerate(ATTRIBUTES[:17]):
-        y = Y[:, j]
-        print(f"| {name} | {y.mean():.2f} | {y.std():.2f} | {np.quantile(y, .99):.2f} | {100 * (y == 0).mean():.0f} |")
-    for name in ("AU25", "AU26"):
-        j, lags = ATTRIBUTES.index(name), []
-        for track in tracks:
-            y = track[:, j] - track[:, j].mean()
-            full = np.correlate(y, y, "full")[len(y) - 1:]
-            lags.append(np.argmax(full < full[0] / np.e) / FPS)
-        print(f"{name}: autocorrelation falls to 1/e in {np.median(lags):.2f} s (median clip)")
-    step = np.median([np.abs(np.diff(t[:, 17:20], axis=0)).mean(0) for t in tracks], 0)
-    print("pose std, rad:", Y[:, 17:20].std(0).round(3), "mm:", Y[:, 20:].std(0).round(2), "step, rad:", step.round(4))
-    blinks = sum(((t[1:, 16] > 1) & (t[:-1, 16] <= 1)).sum() for t in tracks)
-    print(f"blinks a second: {blinks / (len(Y) / FPS):.3f};  minutes: {len(Y) / FPS / 60:.2f}")
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("jobs", nargs="+", choices=("tracks", "films", "manifest", "compare", "stats"))
+    parser.add_argument("jobs", nargs="+", choices=("tracks", "films", "manifest", "compare"))
     parser.add_argument("--out", type=pathlib.Path, default=ROOT)
     parser.add_argument("--clips", help="names, with commas between them")
     parser.add_argument("--processes", type=int, default=2)
@@ -234,8 +211,6 @@ def main():
                 pass
     if "manifest" in given.jobs:
         write_manifest(rows, out)
-    if "stats" in given.jobs:
-        stats()
     if "compare" in given.jobs:
         problems = compare(rows, out)
         raise SystemExit("\n".join(problems[:20]) if problems else 0)
