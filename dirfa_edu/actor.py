@@ -12,7 +12,7 @@ from . import hair as hairdo
 from . import render as r
 from .files import InputError, data_path
 from .looks import ACTORS, Look, draw_look
-from .paint import backdrop, beard_mask, cloth_edge, gloss, look_vector, ribbons, skin_colour
+from .paint import backdrop, beard_mask, cloth_edge, furrows, gloss, look_vector, ribbons, skin_colour
 from .shading import shade
 
 __all__ = ["ACTORS", "Actor", "rotation", "neck_translation"]
@@ -67,35 +67,30 @@ def identity(look: Look) -> np.ndarray:
     """The resting vertices of a look (n, 3), dm."""
     data = bust()
     places = data["rest"].astype(float)
-    age = {"young": 1 - look.age, "old": look.age}
+    old = min(1, 1.25 * look.age)
+    age = {"young": 1 - old, "old": old}
     sex = "female" if look.female else "male"
     weights = {f"macrodetails/universal-{sex}-{g}-averagemuscle-averageweight": w for g, w in age.items()}
     for kind, share in look.ancestry.items():
         weights |= {f"macrodetails/{kind}-{sex}-{g}": w * share for g, w in age.items()}
-    weights |= look.shape | {"rest/jaw": -.045}
+    weights |= look.shape | {"rest/jaw": -.045, "AU04": -.18}          # the base face frowns a little
     for name, w in weights.items():
         index, delta = data["fields"][name]
         places[index] += w * delta
+    # lips that meet: AU25 back by part of the gap beside the middle of the inner lips
+    index, delta = data["fields"]["AU25"]
+    part = np.zeros_like(places)
+    part[index] = delta
+    upper, lower = data["landmarks"][[61, 63]], data["landmarks"][[67, 65]]
+    gap, rate = ((x[upper, 1] - x[lower, 1]).mean() for x in (places, part))
+    places -= .4 * max(0, gap) / rate * part
     # without these shifts the teeth are never seen (upper) or poke through the lip (lower)
     places[data["part"] == UPPER] += (0, -.058, .045)
     places[data["part"] == LOWER] += (0, -.030, .030)
+    lash, skin = np.flatnonzero(data["part"] == LASH), np.flatnonzero((data["part"] == SKIN) & (data["rest"][:, 2] > 1))
+    near = skin[((places[lash, None] - places[skin]) ** 2).sum(-1).argmin(1)]
+    places[lash] += (.35 if look.female else .5) * (places[near] - places[lash])      # else they look painted on
     return places
-
-
-def sphere(points) -> tuple:
-    """Centre and radius of the best sphere through points (n, 3)."""
-    x = np.linalg.lstsq(np.c_[2 * points, np.ones(len(points))], (points ** 2).sum(1), rcond=None)[0]
-    return x[:3], float(np.sqrt(x[3] + (x[:3] ** 2).sum()))
-
-
-def eye_grid(rings=15, spokes=24) -> tuple:
-    """Directions (n, 3) and triangles of the front of an eyeball that looks along +z."""
-    t, p = np.meshgrid(np.linspace(.02, 1.9, rings), np.linspace(0, 2 * np.pi, spokes, endpoint=False), indexing="ij")
-    d = np.stack([np.sin(t) * np.cos(p), np.sin(t) * np.sin(p), np.cos(t)], -1).reshape(-1, 3)
-    i, j = np.meshgrid(np.arange(rings - 1) * spokes, np.arange(spokes), indexing="ij")
-    j2 = (j + 1) % spokes
-    a, b, c, e = (x.ravel() for x in (i + j, i + spokes + j, i + spokes + j2, i + j2))
-    return d, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, e], 1)])
 
 
 class Actor:
@@ -115,7 +110,7 @@ class Actor:
         look, part = self.look, data["part"]
         places = identity(look)
         rng = np.random.default_rng(look.background["seed"])
-        self.eyes = [sphere(places[part == EYE][half]) for half in (slice(0, 72), slice(72, 144))]
+        self.eyes = [r.sphere(places[part == EYE][half]) for half in (slice(0, 72), slice(72, 144))]
         drawn = part != EYE
         rest, places = data["rest"][drawn].astype(float), places[drawn]
         part, n = part[drawn], int(drawn.sum())
@@ -135,7 +130,7 @@ class Actor:
         scalp = np.maximum(scalp, hairdo.smooth(thick, .015, .06))
         beard = np.where(skin & (look.beard > .9), beard_mask(rest, masks), 0)
         collar = .03 * (look.clothes == "turtle") * hairdo.smooth(cloth, 0, .1)
-        coated += hairdo.unit(normals) * (.03 * beard + .035 * hairdo.smooth(cloth, 0, .06) + collar)[:, None]
+        coated += hairdo.unit(normals) * (.03 * beard + .035 * hairdo.smooth(cloth, -.03, .12) + collar)[:, None]
         normals[:] = 0
         r.surface_normals(coated.astype(np.float32), triangles, len(triangles), normals)
         normals = hairdo.unit(normals.astype(float))
@@ -150,11 +145,11 @@ class Actor:
         self.basis = basis[:, moved].reshape(UNITS, -1)
 
         blocks = [dict(place=coated, normal=normals, tangent=hairdo.flow(rest, normals, look), rest=rest,
-                       colour=skin_colour(rest, masks, part, scalp, look), spec=gloss(rest, masks, part),
+                       colour=skin_colour(rest, masks, part, scalp, look), spec=gloss(rest, masks, part, look),
                        hair=np.maximum(scalp, .62 * beard), cloth=cloth, ao=np.ones(n), head=data["head"][drawn] / 255)]
         kinds = np.array([r.SKIN, r.WET, r.WET, r.WET, r.LASH])[part[triangles[:, 0]]]
         tri, kind, start = [triangles], [kinds], n
-        directions, eye_triangles = eye_grid()
+        directions, eye_triangles = r.eye_grid()
         self.eye_directions, self.eye_start = directions, start
         for centre, radius in self.eyes:
             m = len(directions)
@@ -260,18 +255,20 @@ class Actor:
 
         Raises InputError where the attributes are not 23 finite numbers.
         """
+        attributes = check(attributes)
         places, moving = self.pose(attributes)
         if size not in self.pictures:
-            s = 2 * size
+            s = 3 * size                                           # sub-pixels: fine hair needs nine to a pixel
             self.pictures[size] = (np.empty((s, s), np.float32), np.empty((s, s), np.int32), backdrop(self.look, size))
         depth, seen, background = self.pictures[size]
         shadow, ignored = np.empty((SHADOW, SHADOW), np.float32), np.empty((SHADOW, SHADOW), np.int32)
         r.raster(r.see_from(self.light_space, places), self.triangles, self.two_sided, shadow, ignored)
-        points = self.project(places, 2 * size)
+        points = self.project(places, len(depth))
         r.raster(points, self.triangles, self.two_sided, depth, seen)
         image = np.empty((size, size, 3), np.uint8)
         shade(points, self.triangles, self.material, seen, moving, self.static, self.camera.astype(np.float32),
-              self.lights, self.light_rgb, self.light_space, shadow, self.look_vector, background, image, self.tone)
+              self.lights, self.light_rgb, self.light_space, shadow, self.look_vector, furrows(self.look, attributes),
+              background, image, self.tone)
         return image
 
 

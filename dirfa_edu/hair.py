@@ -9,15 +9,18 @@ from .looks import Look
 from .render import compiled
 
 CENTRE = np.array([0.0, 7.3, 0.3])       # middle of the resting head
-# kind: (coat at the sides, coat on top, curly, number of locks, length of a lock, its width)
+# kind: (coat at the sides, coat on top, curls per dm or 0, number of locks, length of a lock, its width)
 STYLES = {
-    "buzz": (.022, .035, 1, 0, 0, 0), "bald": (.030, .0, 1, 0, 0, 0),
-    "short": (.07, .22, 0, 420, .24, .055),
-    "side": (.09, .28, 0, 460, .28, .065), "curly": (.16, .32, 1, 620, .22, .060),
-    "afro": (.46, .55, 1, 700, .24, .065),
-    "bob": (.08, .10, 0, 380, 2.3, .19), "long": (.08, .10, 0, 380, 3.5, .19), "wavy": (.10, .13, 0, 400, 3.0, .19),
-    "tied": (.055, .085, 0, 160, .30, .045),
+    "buzz": (.022, .035, 40, 1500, .05, .020), "bald": (.030, .0, 40, 700, .06, .020),
+    "short": (.06, .18, 0, 1800, .24, .026),
+    "side": (.08, .24, 0, 1800, .30, .028), "curly": (.14, .28, 16, 1900, .20, .030),
+    "afro": (.42, .50, 16, 2200, .24, .030),
+    "bob": (.08, .10, 0, 1100, 2.3, .07), "long": (.08, .10, 0, 1100, 3.5, .07), "wavy": (.10, .13, 0, 1100, 3.0, .07),
+    "tied": (.055, .085, 0, 1200, .34, .026),
 }
+
+
+HANGING = "bob", "long", "wavy"
 
 
 def smooth(x, a, b):
@@ -41,7 +44,7 @@ def angles(rest):
 def above_hairline(rest, look: Look):
     """Degrees above the hairline (n,)."""
     az, el = angles(rest)
-    line = np.interp(az, [0, 18, 30, 45, 58, 66, 85, 105, 130, 180], [39, 39, 40, 38, 27, 9, 3, 3, -22, -32])
+    line = np.interp(az, [0, 18, 30, 45, 58, 66, 85, 105, 130, 180], [36, 36, 37, 35, 25, 9, 3, 3, -22, -32])
     return el - line - look.hairline * np.interp(az, [0, 12, 30, 50, 70], [.6, .8, 1.4, .8, 0])
 
 
@@ -63,7 +66,8 @@ def coat(rest, mask, look: Look):
     thick = thick * np.interp(az, [0, 40, 90, 180], [.85, 1, 1, 1])
     if look.hair in ("short", "side"):        # volume on one side of the parting
         thick = thick * (1 + .25 * np.tanh(3 * (rest[:, 0] + .3)) * up)
-    wide = np.interp(az, [40, 70], [26, 14])          # a flat front: no step at the forehead
+    hanging = look.hair in HANGING
+    wide = np.interp(az, [40, 70], [34, 34] if hanging else [26, 14])     # a flat front: no step at the forehead
     return thick * smooth(mask, .5, .9) * smooth(above_hairline(rest, look), 2, wide)
 
 
@@ -110,22 +114,23 @@ def curtain(look: Look, places, normals, mask, rng):
     middle = np.array([0, low, (head[:, 2].max() + head[:, 2].min()) / 2])
     radius = np.array([np.abs(head[:, 0]).max() + .01, top - low, (head[:, 2].max() - head[:, 2].min()) / 2])
     side = np.where(rng.random(count) < .5, -1.0, 1.0)
-    u = rng.random(count)                                             # along the parting, from front to back
-    start_el = np.radians(np.interp(u, [0, .5, 1], [50, 88, 40]) + rng.normal(0, 3, count))
-    start_az = np.radians(np.interp(u, [0, .45, .55, 1], [9, 60, 120, 176]))
+    u = rng.random(count) ** 1.3                                           # along the parting, from front to back
+    start_el = np.radians(np.interp(u, [0, .1, .5, 1], [40, 52, 88, 40]) + rng.normal(0, 3, count))
+    start_az = np.radians(np.interp(u, [0, .45, .55, 1], [3, 60, 120, 176])) + rng.normal(0, .03, count)
     end_az = np.radians(np.interp(u, [0, .25, 1], [64, 80, 176]) + rng.normal(0, 4, count))
 
     def toward(az, el):
         return np.stack([np.cos(el) * np.sin(az), np.sin(el), np.cos(el) * np.cos(az)], -1)
 
-    a, b = toward(start_az, start_el), toward(end_az, np.full(count, -.05))
+    a, b = toward(start_az, start_el), toward(end_az, np.interp(u, [0, .4], [.12, -.05]))
     angle = np.arccos((a * b).sum(1).clip(-1, 1))[:, None]
-    lift = .02 + .13 * rng.random((count, 1)) + .05 * (look.hair == "wavy")
-    steps, lines = 12, []
+    under = np.arange(count)[:, None] < .3 * count                    # wide locks below, fine ones above
+    lift = np.where(under, .02, .05) + np.where(under, .06, .12) * rng.random((count, 1)) + .05 * (look.hair == "wavy")
+    steps, lines, pushes = 14, [], []
     over = np.radians(75) * radius[1]                                 # about the length of the arc
-    ends = length * rng.uniform(.88, 1.06, count)
+    ends = length * rng.uniform(.80, 1.06, count)
     phase = rng.random(count) * 2
-    solid, solid_n = places[::4].astype(np.float32), normals[::4].astype(np.float32)
+    solid, solid_n = places[::2].astype(np.float32), normals[::2].astype(np.float32)
     for s in range(steps):
         way = s / (steps - 1) * ends
         t = np.clip(way / over, 0, 1)[:, None]
@@ -141,16 +146,19 @@ def curtain(look: Look, places, normals, mask, rng):
         p -= out * (np.clip(fall, 0, .7) * inwards)[:, None]
         p[:, 0] *= side
         q = np.ascontiguousarray(p, dtype=np.float32)
-        push_out(q, solid, solid_n, (lift[:, 0] * .6).astype(np.float32), .5)
-        low_part = (fall > .5)[:, None]
-        lines.append(np.where(low_part, q, p))
-    return np.stack(lines, 1), middle
+        push_out(q, solid, solid_n, (lift[:, 0] * np.interp(s, [0, 2], [.2, .6])).astype(np.float32), .5)
+        lines.append(p)
+        pushes.append(q - p)
+    line, push = np.stack(lines, 1), np.stack(pushes, 1)              # (m, k, 3)
+    for _ in range(3):                                                # even out the pushes along a lock
+        push[:, 1:-1] = .5 * push[:, 1:-1] + .25 * (push[:, :-2] + push[:, 2:])
+    return line + push, middle
 
 
 def tufts(look: Look, places, normals, mask, triangles, rest, rng):
     """Centre lines (m, k, 3) of short locks that stand on the coat."""
     _, _, curly, count, length, _ = STYLES[look.hair]
-    tri = triangles[(mask[triangles] > .85).all(1)]
+    tri = triangles[(mask[triangles] > .6).all(1)]
     corner = places[tri]
     area = np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1)
     t = tri[rng.choice(len(tri), count, p=area / area.sum())]
@@ -179,12 +187,15 @@ def locks(look: Look, places, normals, mask, triangles, rest, rng):
     _, _, _, count, _, width = STYLES[look.hair]
     if not count:
         return None
-    hanging = look.hair in ("bob", "long", "wavy")
+    hanging = look.hair in HANGING
     line, middle = (curtain(look, places, normals, mask, rng) if hanging
                     else tufts(look, places, normals, mask, triangles, rest, rng))
     k = np.linspace(0, 1, line.shape[1])
-    taper = np.interp(k, [0, .2, .85, 1], [.7, 1, 1, .5] if hanging else [.7, 1, .8, .25])
+    taper = np.interp(k, [0, .15, .8, 1], [.15, 1, .9, .15] if hanging else [.7, 1, .8, .10])
     away = line - middle
     away[..., 1] *= np.where(line[..., 1] > middle[1], 1, 0)          # below the ears the outside is sideways
-    shade = 1 + .11 * rng.normal(size=count)
-    return line, unit(away), width * rng.uniform(.7, 1.3, (count, 1)) * taper, np.clip(shade, .65, 1.4)
+    wide = rng.uniform(.6, 1.4, count)
+    if hanging:                                                       # no gaps below, and behind the neck
+        wide = wide * np.where((np.arange(count) < .3 * count) | (line[:, -1, 2] < middle[2] - .2), 2.4, .8)
+    shade = 1 + .20 * rng.normal(size=count)
+    return line, unit(away), width * wide[:, None] * taper, np.clip(shade, .5, 1.7)

@@ -108,7 +108,7 @@ def draw_look(who: str | int) -> Look:
     x = tone * (len(SKIN) - 1)
     i = min(int(x), len(SKIN) - 2)
     skin = SKIN[i] ** (1 - x + i) * SKIN[i + 1] ** (x - i) * rng.uniform(.95, 1.05, 3)
-    skin = skin * np.array([1, 1 + .06 * share[1], 1 - .06 * share[1]])
+    skin = skin * np.array([1, 1 + .03 * share[1], 1 - .04 * share[1]])
     female = sex == "f"
     rouge = rng.uniform(.75, 1.0) if female else 1.0
     lips = skin * (np.array([.86, .50 * rouge, .58 * rouge]) if tone < .55 else np.array([1.15, .80, .95]))
@@ -132,14 +132,14 @@ def draw_look(who: str | int) -> Look:
     local = [n for n in LOCAL_SHAPES if not (n.endswith("age-incr") and age < .3)]
     chosen = rng.choice(len(local), rng.integers(4, 8), replace=False)
     shape = {local[c]: float(rng.uniform(.1, .3 if local[c][:4] in ("head", "neck") else .5)) for c in chosen}
-    shape["mouth/mouth-angles-up"] = float(rng.uniform(.05, .5))       # the base face looks stern
+    shape["mouth/mouth-angles-up"] = float(rng.uniform(.15, .5) + .5 * age)        # the base face looks stern
     return Look(
         female=female, ancestry=dict(zip(names, map(float, share))), age=float(age), tone=tone, skin=tuple(skin),
         lips=tuple(lips), hair=style, hair_colour=tuple(hair),
         hair_gloss=float(rng.uniform(.6, 1.3)) * (.5 if curls else 1),
         hairline=float(rng.normal(0, 2.0) + (9 * age if not female else 0)),
         beard=0.0 if female else float(pick(rng, {"0": 3, "0.3": 3, "0.6": 2, "1.0": 2})),
-        brow=dict(thickness=float(rng.uniform(.66, .88) if female else rng.uniform(.85, 1.12)),
+        brow=dict(thickness=float(rng.uniform(.62, .84) if female else rng.uniform(.78, 1.02)),
                   arch=float(rng.uniform(.3, 1.0) if female else rng.uniform(0, .5)),
                   lift=float(rng.uniform(-.012, .012)), density=float(rng.uniform(.80, .95))),
         iris=tuple(np.array(IRIS[iris]) * rng.uniform(.8, 1.2, 3)),

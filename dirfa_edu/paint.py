@@ -1,9 +1,15 @@
-"""Colours of a digital actor's surfaces, per vertex, from places on the resting base head (dm)."""
+"""Colours of a digital actor's surfaces from places on the resting base head (dm): what the face is painted with.
+
+Brows, furrows and grain are computed pixel by pixel (numba), everything else once per vertex.
+"""
+import math
+
 import numpy as np
 
 from . import render as r
-from .hair import STYLES, smooth, unit
+from .hair import HANGING, STYLES, smooth, unit
 from .looks import Look
+from .render import compiled
 
 UPPER, LOWER, TONGUE, LASH = 1, 2, 3, 4        # parts of actors.npz that are not skin
 
@@ -48,11 +54,11 @@ def beard_mask(rest, masks) -> np.ndarray:
     """Where a beard grows (n,): jaw, cheeks' edge, chin and upper lip."""
     x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
     back = np.maximum(0, 1.35 - z)                      # the jaw bone rises towards the ear
-    jaw = smooth(y, 6.56 + .55 * back, 6.40 + .50 * back) * smooth(y, 6.06 + .66 * back, 6.18 + .66 * back)
-    side = smooth(x, .50, .62) * smooth(y, 7.2, 7.0) * smooth(z, 1.0, .75) * smooth(z, .35, .5)
+    jaw = smooth(y, 6.62 + .55 * back, 6.36 + .50 * back) * smooth(y, 6.06 + .66 * back, 6.18 + .66 * back)
+    side = smooth(x, .46, .66) * smooth(y, 7.3, 6.9) * smooth(z, 1.1, .70) * smooth(z, .30, .5)
     side = side * smooth(y, 6.06 + .66 * back, 6.18 + .66 * back)
-    around = smooth(y, 6.84, 6.74) * smooth(x, .40, .30) * smooth(y, 6.3, 6.5) * smooth(z, 1.1, 1.3)
-    lips = smooth(masks["lips"], .1, .4)
+    around = smooth(y, 6.83, 6.75) * smooth(x, .42, .22) * smooth(y, 6.2, 6.5) * smooth(z, 1.1, 1.3)
+    lips = smooth(masks["lips"], .25, .7)
     return np.maximum(np.maximum(jaw, side), around) * (1 - lips) * (1 - smooth(masks["inside-mouth"], .1, .4)) \
         * (1 - smooth(masks["ears"], 0, .2))
 
@@ -71,11 +77,12 @@ def teeth_colour(rest, part):
     return colour
 
 
-def gloss(rest, masks, part) -> np.ndarray:
+def gloss(rest, masks, part, look: Look) -> np.ndarray:
     """Strength of the skin's shine (n,): oily nose and forehead, moist lips."""
     inside = smooth(masks["inside-mouth"], .3, .9)
     lips = smooth(masks["lips"], .25, .8) * (1 - inside)
     shine = .45 + .8 * lips + .35 * bump(rest, 0, 6.95, .12, .2) + .2 * bump(rest, 0, 7.8, .5, .25) + .5 * inside
+    shine = shine * (1 - .7 * look.beard * beard_mask(rest, masks))
     return np.where(part == LASH, 0, np.where(part == 0, shine, .9))
 
 
@@ -97,18 +104,21 @@ def ribbons(line, away, widths, shade, look: Look) -> tuple:
     """Locks (m, k, 3) as ribbons of triangles: the vertex block of an actor, and triangles (t, 3)."""
     m, k, _ = line.shape
     tangent = unit(np.gradient(line, axis=1))
-    across = unit(np.cross(tangent, away))
+    front = np.where(away[..., 2:] < -.2, -1.0, 1.0) * [0, 0, 1]
+    across = unit(np.cross(tangent, away + .8 * front))                # turned a little to the camera: no thin outline
     edges = np.stack([line - across * widths[..., None] / 2, line + across * widths[..., None] / 2], 2)  # (m, k, 2, 3)
     normal = unit(np.stack([away - .35 * across, away + .35 * across], 2))
     count = m * k * 2
-    curly, hanging = STYLES[look.hair][2], look.hair in ("bob", "long", "wavy")
+    curly, hanging = STYLES[look.hair][2], look.hair in HANGING
     colour = np.array(look.hair_colour) * shade[:, None, None, None] * np.ones((m, k, 2, 1))
     light = np.linspace(.55, 1, k) if not hanging else np.interp(np.linspace(0, 1, k), [0, .3, 1], [.75, .95, .85])
     place = edges.reshape(count, 3)
+    number, along = np.arange(m)[:, None, None] * 7.3, np.arange(k)[None, :, None] * .9
+    grain = np.stack(np.broadcast_arrays([-1.2, 1.2] + number, along, number), -1)         # (m, k, 2, 3)
     head = smooth(place[:, 1], 5.2, 6.3) * .6 + .4                     # long hair rests on the shoulders
     block = dict(place=place, normal=normal.reshape(count, 3), tangent=np.repeat(tangent, 2, 1).reshape(count, 3),
-                 rest=place, colour=colour.reshape(count, 3), spec=np.ones(count), hair=np.zeros(count),
-                 ao=np.tile(np.repeat(light, 2), m) * (.9 if curly else 1), cloth=-np.ones(count),
+                 rest=grain.reshape(count, 3), colour=colour.reshape(count, 3), spec=np.ones(count),
+                 hair=np.zeros(count), ao=np.tile(np.repeat(light, 2), m) * (.9 if curly else 1), cloth=-np.ones(count),
                  head=head if hanging else np.ones(count))
     base = (np.arange(m) * 2 * k)[:, None, None] + (np.arange(k - 1) * 2)[None, :, None]
     return block, (base + np.array([0, 1, 2, 1, 3, 2])).reshape(-1, 3)
@@ -129,6 +139,17 @@ def look_vector(look: Look) -> np.ndarray:
                      *brow_colour], np.float32)
 
 
+def furrows(look: Look, a) -> np.ndarray:
+    """How deep the nine furrows of `shading.creases` are (9,), from age and the action units `a`."""
+    u, age = np.clip(a[:17], 0, 5) / 5, smooth(look.age, .15, .65)
+    smile, raised = max(.8 * u[8], .7 * u[4]), min(1.0, .7 * u[0] + .7 * u[1])
+    deep = np.array([.22 * age + .40 * raised, .16 * age + .65 * u[2], .25 * age + .55 * u[4] + .2 * u[8],
+                     .05 * age + .60 * u[6] + .1 * u[7], .08 + .40 * age + .45 * max(smile, u[6], u[7]),
+                     .10 + .45 * age + .30 * max(u[4], u[5]), .28 * age + .40 * u[10], .45 * u[9] + .15 * u[8],
+                     .40 * u[11]])
+    return deep.astype(np.float32)
+
+
 def backdrop(look: Look, size: int) -> np.ndarray:
     """A soft background (size, size, 3), display values: a gradient and a few blurred shapes, darker at the edges."""
     rng = np.random.default_rng(look.background["seed"])
@@ -145,3 +166,94 @@ def backdrop(look: Look, size: int) -> np.ndarray:
     tone = r.tone_curve()
     index = (picture.clip(0, r.TONE_MAX) * (len(tone) - 1) / r.TONE_MAX).astype(int)
     return tone[index].astype(np.float32)
+
+
+@compiled
+def hash3(x, y, z):
+    h = (x * 374761393 + y * 668265263 + z * 1440662683) & 0x7FFFFFFF
+    h = ((h ^ (h >> 13)) * 1274126177) & 0x7FFFFFFF
+    return ((h ^ (h >> 16)) & 0xFFFF) / 32767.5 - 1.0
+
+
+@compiled
+def noise(x, y, z):
+    """Smooth value noise in -1..1."""
+    fx, fy, fz = math.floor(x), math.floor(y), math.floor(z)
+    i, j, k = int(fx), int(fy), int(fz)
+    x, y, z = x - fx, y - fy, z - fz
+    x, y, z = x * x * (3 - 2 * x), y * y * (3 - 2 * y), z * z * (3 - 2 * z)
+    a = (hash3(i, j, k) * (1 - x) + hash3(i + 1, j, k) * x) * (1 - y) \
+        + (hash3(i, j + 1, k) * (1 - x) + hash3(i + 1, j + 1, k) * x) * y
+    b = (hash3(i, j, k + 1) * (1 - x) + hash3(i + 1, j, k + 1) * x) * (1 - y) \
+        + (hash3(i, j + 1, k + 1) * (1 - x) + hash3(i + 1, j + 1, k + 1) * x) * y
+    return a * (1 - z) + b * z
+
+
+@compiled
+def step(x, a, b):
+    """Smooth step from 0 at a to 1 at b (a may exceed b)."""
+    t = min(max((x - a) / (b - a), 0.0), 1.0)
+    return t * t * (3 - 2 * t)
+
+
+@compiled
+def brow_density(x, y, thickness, arch, lift, streak):
+    """How much brow hair covers the place (x, y) of the resting face: 0..1, feathered."""
+    x = abs(x)
+    if x < 0.08 or x > 0.64 or y < 7.2 or y > 7.75:
+        return 0.0
+    s = (x - 0.11) / 0.49                              # 0 at the nose, 1 at the tail
+    middle = 7.476 + lift + 0.030 * s + arch * (0.075 * math.sin(min(max(s, 0.0), 1.0) * 2.5) - 0.11 * s * s * s)
+    half = thickness * (0.024 + 0.028 * step(s, -0.05, 0.22)) * (1 - 0.78 * step(s, 0.35, 1.05))
+    edge = (y - middle) / half
+    ends = step(s, -0.06, 0.20) * step(s, 1.06, 0.80)
+    return ends * step(abs(edge) + 0.45 * streak, 1.45, 0.35)
+
+
+@compiled
+def groove(x, y, x0, y0, x1, y1, width):
+    """Depth 0..1 of a soft furrow from (x0, y0) to (x1, y1) at the place (x, y), fading towards its ends."""
+    dx, dy = x1 - x0, y1 - y0
+    t = ((x - x0) * dx + (y - y0) * dy) / (dx * dx + dy * dy)
+    if t < 0.0 or t > 1.0:
+        return 0.0
+    d = ((x - x0) * dy - (y - y0) * dx) / (math.sqrt(dx * dx + dy * dy) * width)
+    return math.exp(-d * d) * step(t, 0.0, 0.25) * step(t, 1.0, 0.6)
+
+
+@compiled
+def creases(x, y, c):
+    """How dark the furrows are at the place (x, y) of the resting face; c: their nine strengths, see paint.furrows."""
+    x, dark = abs(x), 0.0
+    if y > 7.6:                                            # forehead
+        if c[0] > 0.0 and x < 0.5:
+            wave = math.cos((y - 7.70 + 0.02 * math.cos(7 * x)) * 55.0)
+            dark += c[0] * step(wave, 0.55, 1.0) * step(x, 0.5, 0.15) * step(y, 7.6, 7.68) * step(y, 8.0, 7.88)
+    elif x < 0.2 and y > 7.08:                             # between the brows, and over the nose
+        if c[1] > 0.0:
+            dark += c[1] * groove(x, y, 0.055, 7.38, 0.075, 7.62, 0.014)
+        if c[3] > 0.0 and y < 7.34:
+            wave = math.cos((y - 0.5 * x) * 110.0)
+            dark += c[3] * step(wave, 0.2, 1.0) * step(y, 7.08, 7.16) * step(y, 7.34, 7.26) * step(x, 0.2, 0.1)
+    if 0.08 < x < 0.56 and 6.98 < y < 7.24:                # bags under the eyes
+        dx, dy = (x - 0.31) / 0.21, (y - 7.25) / 0.15
+        ring = math.sqrt(dx * dx + dy * dy) - 1
+        dark += c[5] * math.exp(-ring * ring * (60.0 if ring > 0 else 14.0)) * step(x, 0.08, 0.2) * step(x, 0.56, 0.42)
+    elif x > 0.47 and 7.1 < y < 7.45 and c[2] > 0.0:       # crow's feet
+        dx, dy = x - 0.44, y - 7.27
+        away = math.sqrt(dx * dx + dy * dy)
+        rays = math.cos(15.0 * math.atan2(dy, dx))
+        dark += c[2] * step(rays, 0.4, 1.0) * step(away, 0.05, 0.10) * step(away, 0.24, 0.13)
+    if 6.2 < y < 6.96 and x > 0.1:
+        if y > 6.48:                                       # from the nose to the corner: sharp towards the lip
+            t = 6.94 - y
+            d = x - (0.15 + 0.62 * t - 0.18 * t * t)
+            d = d / 0.022 if d > 0 else d / 0.05
+            dark += c[4] * math.exp(-d * d) * step(t, 0.0, 0.08) * step(t, 0.46, 0.25)
+        if c[6] > 0.0:                                     # down from the corner
+            dark += c[6] * groove(x, y, 0.29, 6.62, 0.35, 6.34, 0.026)
+        if c[7] > 0.0:                                     # dimple beside the corner
+            dark += c[7] * groove(x, y, 0.35, 6.72, 0.36, 6.52, 0.022)
+    if c[8] > 0.0 and x < 0.24 and 6.1 < y < 6.5:          # a tense chin
+        dark += c[8] * (0.5 + noise(x * 28, y * 28, 5.0)) * step(x, 0.24, 0.1) * step(y, 6.12, 6.22) * step(y, 6.5, 6.4)
+    return min(max(dark, 0.0), 1.0)

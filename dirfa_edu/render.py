@@ -9,7 +9,7 @@ import numba
 import numpy as np
 
 SKIN, EYE, WET, HAIR, LASH = range(5)      # the materials, one per triangle
-TONE_STEPS, TONE_MAX = 4096, 4.0           # the tone curve as a table over linear light 0..4
+TONE_STEPS, TONE_MAX = 8192, 4.0           # the tone curve as a table over linear light 0..4
 # Columns of the static vertex attributes: rest place, colour, then single numbers.
 REST, COLOUR, AO, SPEC, HAIR_MASK, CLOTH = 0, 3, 6, 7, 8, 9
 
@@ -90,10 +90,26 @@ def surface_normals(points, triangles, count, normals):
             normals[v, 2] += nz
 
 
+def sphere(points) -> tuple:
+    """Centre and radius of the best sphere through points (n, 3)."""
+    x = np.linalg.lstsq(np.c_[2 * points, np.ones(len(points))], (points ** 2).sum(1), rcond=None)[0]
+    return x[:3], float(np.sqrt(x[3] + (x[:3] ** 2).sum()))
+
+
+def eye_grid(rings=15, spokes=24) -> tuple:
+    """Directions (n, 3) and triangles of the front of an eyeball that looks along +z."""
+    t, p = np.meshgrid(np.linspace(.02, 1.9, rings), np.linspace(0, 2 * np.pi, spokes, endpoint=False), indexing="ij")
+    d = np.stack([np.sin(t) * np.cos(p), np.sin(t) * np.sin(p), np.cos(t)], -1).reshape(-1, 3)
+    i, j = np.meshgrid(np.arange(rings - 1) * spokes, np.arange(spokes), indexing="ij")
+    j2 = (j + 1) % spokes
+    a, b, c, e = (x.ravel() for x in (i + j, i + spokes + j, i + spokes + j2, i + j2))
+    return d, np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, e], 1)])
+
+
 def tone_curve() -> np.ndarray:
-    """Linear light 0..4 -> display value 0..255: an exponential film curve, then gamma 2.2."""
-    x = np.linspace(0, TONE_MAX, TONE_STEPS)
-    return (255 * (1 - np.exp(-1.25 * x)) ** (1 / 2.2)).astype(np.float32)
+    """Linear light 0..4 -> display value 0..255: a film curve with a toe and a shoulder, then gamma 2.2."""
+    x = .62 * np.linspace(0, TONE_MAX, TONE_STEPS)
+    return (255 * (x * (2.4 * x + .06) / (x * (2.4 * x + .62) + .15)) ** (1 / 2.2)).astype(np.float32)
 
 
 def light_view(direction: np.ndarray, centre: np.ndarray, reach: float, n: int) -> np.ndarray:

@@ -7,51 +7,10 @@ import math
 
 import numpy as np
 
+from .paint import brow_density, creases, noise, step
 from .render import EYE, HAIR, LASH, SKIN, WET, compiled
 
 CLOTH_KIND = 5         # skin below the neckline is shaded as cloth
-
-
-@compiled
-def hash3(x, y, z):
-    h = (x * 374761393 + y * 668265263 + z * 1440662683) & 0x7FFFFFFF
-    h = ((h ^ (h >> 13)) * 1274126177) & 0x7FFFFFFF
-    return ((h ^ (h >> 16)) & 0xFFFF) / 32767.5 - 1.0
-
-
-@compiled
-def noise(x, y, z):
-    """Smooth value noise in -1..1."""
-    fx, fy, fz = math.floor(x), math.floor(y), math.floor(z)
-    i, j, k = int(fx), int(fy), int(fz)
-    x, y, z = x - fx, y - fy, z - fz
-    x, y, z = x * x * (3 - 2 * x), y * y * (3 - 2 * y), z * z * (3 - 2 * z)
-    a = (hash3(i, j, k) * (1 - x) + hash3(i + 1, j, k) * x) * (1 - y) \
-        + (hash3(i, j + 1, k) * (1 - x) + hash3(i + 1, j + 1, k) * x) * y
-    b = (hash3(i, j, k + 1) * (1 - x) + hash3(i + 1, j, k + 1) * x) * (1 - y) \
-        + (hash3(i, j + 1, k + 1) * (1 - x) + hash3(i + 1, j + 1, k + 1) * x) * y
-    return a * (1 - z) + b * z
-
-
-@compiled
-def step(x, a, b):
-    """Smooth step from 0 at a to 1 at b (a may exceed b)."""
-    t = min(max((x - a) / (b - a), 0.0), 1.0)
-    return t * t * (3 - 2 * t)
-
-
-@compiled
-def brow_density(x, y, thickness, arch, lift, streak):
-    """How much brow hair covers the place (x, y) of the resting face: 0..1, feathered."""
-    x = abs(x)
-    if x < 0.08 or x > 0.64 or y < 7.2 or y > 7.75:
-        return 0.0
-    s = (x - 0.11) / 0.49                              # 0 at the nose, 1 at the tail
-    middle = 7.476 + lift + 0.030 * s + arch * (0.075 * math.sin(min(max(s, 0.0), 1.0) * 2.5) - 0.11 * s * s * s)
-    half = thickness * (0.024 + 0.028 * step(s, -0.05, 0.22)) * (1 - 0.78 * step(s, 0.35, 1.05))
-    edge = (y - middle) / half
-    ends = step(s, -0.05, 0.13) * step(s, 1.06, 0.86)
-    return ends * step(abs(edge) + 0.30 * streak, 1.30, 0.70)
 
 
 @compiled
@@ -75,11 +34,12 @@ def shadow_at(x, y, z, light, shadow):
 
 @compiled
 def shade(points, triangles, material, seen, moving, static, eye, lights, light_rgb, light_space, shadow, look,
-          background, image, tone):
+          furrows, background, image, tone):
     """Light what each sub-pixel sees and average blocks of sub-pixels into image (size, size, 3) uint8.
 
     points (n, 3) in sub-pixels; moving (n, 9): place, normal, hair direction; static (n, 10): see the constants above;
-    lights (3, 3) directions, the first casts shadows; look: the actor's few numbers (see paint.look_vector).
+    lights (3, 3) directions, the first casts shadows; look: the actor's few numbers (see paint.look_vector);
+    furrows: see paint.furrows.
     """
     size, sub = image.shape[0], seen.shape[0] // image.shape[0]
     a = np.empty(19, np.float32)
@@ -137,11 +97,19 @@ def shade(points, triangles, material, seen, moving, static, eye, lights, light_
                         ny += fold * noise(rx * 2.6 + 9, ry * 1.7, rz * 2.6)
                         hair = 0.0
                     else:
-                        r, g, b = r * (1 + 0.05 * grain), g * (1 + 0.06 * grain), b * (1 + 0.06 * grain)
+                        blotch = noise(rx * 7, ry * 7, rz * 7)
+                        mottle = 0.05 * grain + 0.05 * noise(rx * 17 + 3, ry * 17, rz * 17)
+                        r, g, b = r * (1 + mottle + 0.02 * blotch), g * (1 + mottle - 0.05 * blotch), \
+                            b * (1 + mottle - 0.06 * blotch)
+                        if rz > 0.6:
+                            crease = creases(rx, ry, furrows)
+                            r, g, b = r * (1 - 0.42 * crease), g * (1 - 0.55 * crease), b * (1 - 0.58 * crease)
+                            spec *= 1 - 0.6 * crease
                         if 7.2 < ry < 7.75 and rz > 0.6:
-                            streak = noise(rx * 52 + ry * 14, ry * 30 - abs(rx) * 26, 1.0)
+                            streak = noise(abs(rx) * 60 - ry * 46, ry * 16 + abs(rx) * 10, 1.0)
                             brow = look[15] * brow_density(rx, ry, look[12], look[13], look[14], streak)
-                            brow *= 0.94 + 0.06 * streak
+                            brow *= 0.90 + 0.20 * streak
+                            brow = min(max(brow, 0.0), 1.0)
                             r += brow * (look[19] - r)
                             g += brow * (look[20] - g)
                             b += brow * (look[21] - b)
@@ -149,14 +117,18 @@ def shade(points, triangles, material, seen, moving, static, eye, lights, light_
                     if hair > 0.02:
                         side = abs(nx)
                         if look[16] > 0.5:                 # curls: the same in every direction
-                            strand = 0.6 * noise(rx * 15, ry * 15, rz * 15) + 0.4 * noise(rx * 33, ry * 33, rz * 33)
-                            nx += 0.5 * noise(rx * 15 + 4, ry * 15, rz * 15)
-                            ny += 0.5 * noise(rx * 15, ry * 15 + 4, rz * 15)
+                            f = look[16]
+                            strand = 0.6 * noise(rx * f, ry * f, rz * f)
+                            strand += 0.4 * noise(rx * f * 2.2, ry * f * 2.2, rz * f * 2.2)
+                            nx += 0.4 * noise(rx * f + 4, ry * f, rz * f)
+                            ny += 0.4 * noise(rx * f, ry * f + 4, rz * f)
                         else:                              # combed: streaks that run back and down
-                            strand = (1 - side) * noise(rx * 36, ry * 3.5, rz * 3.5)
-                            strand += side * noise(rx * 4, ry * 4, rz * 30)
-                        fibre = step(hair + 0.22 * strand, 0.30, 0.62)
-                        dark = 1 + 0.28 * strand
+                            strand = (1 - side) * noise(rx * 52, ry * 3.5, rz * 3.5)
+                            strand += side * noise(rx * 4, ry * 4, rz * 44)
+                        if ry < 6.95 and rz > 0.4:         # a beard: short, in every direction
+                            strand = 0.6 * noise(rx * 60, ry * 30, rz * 45)
+                        fibre = step(hair + 0.30 * strand, 0.28, 0.70)
+                        dark = 1 + 0.38 * strand
                         r = r + fibre * (look[0] * dark - r)
                         g = g + fibre * (look[1] * dark - g)
                         b = b + fibre * (look[2] * dark - b)
@@ -181,6 +153,8 @@ def shade(points, triangles, material, seen, moving, static, eye, lights, light_
                     glint = 1.1 * step(toward, 0.90, 0.965)
                 elif kind == HAIR:
                     fibre = 1.0
+                    dark = 1 + 0.35 * noise(rx, ry, rz)
+                    r, g, b = r * dark, g * dark, b * dark
                     ao *= 1 - 0.7 * step(nx * vx + ny * vy + nz * vz, 0.0, -0.6)       # the inside of a curtain
                 if kind != HAIR and kind != LASH and nx * vx + ny * vy + nz * vz < 0:
                     nx, ny, nz = -nx, -ny, -nz

@@ -1,16 +1,18 @@
-"""Draw the portraits of all actors, and three sheets for people to look at: actors, action units, poses.
+"""Draw the portraits of all actors, and four sheets for people to look at: actors, action units, visemes, poses.
 
     python data_samples/build/pictures.py
 """
 from pathlib import Path
 
+import law
 import numpy as np
 from PIL import Image, ImageDraw
 
 from dirfa_edu.actor import ACTORS, Actor
-from dirfa_edu.animation import ATTRIBUTES
+from dirfa_edu.animation import ATTRIBUTES, column
 
 DATA = Path(__file__).resolve().parents[1]
+LARGEST = 600_000                        # bytes of a sheet
 
 
 def labelled(image, text):
@@ -20,9 +22,19 @@ def labelled(image, text):
 
 
 def sheet(name, cells, columns):
+    """Save cells in rows; 256 colours where all of them would take too many bytes."""
     blank = [np.zeros_like(cells[0])] * (-len(cells) % columns)
     rows = [np.concatenate((cells + blank)[i:i + columns], 1) for i in range(0, len(cells), columns)]
-    Image.fromarray(np.concatenate(rows)).save(DATA / "pictures" / f"{name}.png", optimize=True)
+    picture, path = Image.fromarray(np.concatenate(rows)), DATA / "pictures" / f"{name}.png"
+    picture.save(path, optimize=True)
+    if path.stat().st_size > LARGEST:
+        picture.quantize(256, method=Image.Quantize.FASTOCTREE).save(path, optimize=True)
+    print(f"{path.name}: {path.stat().st_size / 1000:.0f} kB")
+
+
+def one(name, value):
+    """Attributes that are zero but for one."""
+    return value * np.eye(23)[column(name)]
 
 
 def main():
@@ -35,12 +47,16 @@ def main():
         cells.append(labelled(image, name + (" (test)" if split == "test" else "")))
     sheet("actors", cells, 8)
 
-    units = [("neutral", neutral)] + [(ATTRIBUTES[i][:4], 5 * np.eye(23)[i]) for i in range(17)]
-    poses = [(f"{ATTRIBUTES[i]} {v:+g}", v * np.eye(23)[i]) for i, v in
-             ((17, .3), (17, -.3), (18, .3), (18, -.3), (19, .3), (19, -.3), (20, 20), (20, -20), (21, 20), (21, -20),
-              (22, 100), (22, -100))]
-    for title, rows, who in (("action_units", units, ("chen", "dayo")), ("poses", poses, ("iris", "omar"))):
-        sheet(title, [labelled(Actor(w).render(a, 128), t) for w in who for t, a in rows], 9 if rows is units else 6)
+    units = [("neutral", neutral)] + [(name[:4], one(name, 5)) for name in ATTRIBUTES[:17]]
+    visemes = [("silence", neutral)] + [(phones, sum(one(au, v) for au, v in targets.items()))
+                                        for phones, targets in law.TARGETS.items()]
+    poses = [(f"{name} {v:+g}", one(name, v)) for name, most in zip(ATTRIBUTES[17:], (.3, .3, .3, 20, 20, 100))
+             for v in (most, -most)]
+    for title, rows, columns, who in (("action_units", units, 9, ("anna", "emeka")),
+                                      ("visemes", visemes, 9, ("leila", "hugo")),
+                                      ("poses", poses, 6, ("iris", "omar"))):
+        cast = [Actor(name) for name in who]
+        sheet(title, [labelled(actor.render(a, 128), text) for actor in cast for text, a in rows], columns)
 
 
 if __name__ == "__main__":
