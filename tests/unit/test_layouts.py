@@ -131,7 +131,7 @@ def test_nothing_but_broken_entries_says_why(tmp_path):
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a name be no text")
 def test_a_name_that_is_no_text_can_be_reported(tmp_path):
     put(tmp_path / "a.csv", HEADER)
-    os.close(os.open(os.fsencode(tmp_path) + b"/caf\xe9.mp4", os.O_CREAT))
+    os.close(os.open(os.fsencode(tmp_path) + b"/\xe9t\xe9.mp4", os.O_CREAT))
     skipped = {}
     list(layouts.openface(str(tmp_path), skipped))
     layouts.skipped_sentence(skipped).encode("utf-8")
