@@ -18,9 +18,10 @@ _ROOMS = {
     "InputError": "files", "data_path": "files",
 }
 _MODULES = ["actor", "animation", "audio", "checks", "cli", "corpus", "discretize", "evaluate", "explorers", "files",
-            "generator", "geometry", "grade", "hair", "identity", "judging", "looks", "losses", "mapper", "masks",
-            "metrics", "paint", "paper", "plots", "render", "reproduce", "runs", "sampling", "shading", "showing",
-            "study", "sync", "talk", "training", "video", "vision", "widgets"]
+            "generator", "geometry", "grade", "hair", "identity", "integrity", "judging", "layouts", "looks", "losses",
+            "mapper", "masks", "metrics", "paint", "paper", "plots", "puppet", "render", "reproduce", "runs",
+            "sampling", "shading", "showing", "streams", "study", "sync", "talk", "training", "video", "vision",
+            "widgets"]
 __all__ = sorted(_ROOMS) + _MODULES
 
 

@@ -77,7 +77,8 @@ def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
     corpus = Corpus(data)
     settings |= {"seed": seed, "device": device, "checkpoint": out / f"{network}.checkpoint"}
     if network == "mapper":
-        trained, log = training.train_mapper(corpus.select(split="train", kind="speech"), **settings)
+        trained, log = training.train_mapper(
+            [clip for clip in corpus.select(split="train") if clip.kind != "probe"], **settings)
         save_mapper(out / "mapper.safetensors", trained)
     else:
         clips = corpus.select(split="train", rendered=True)
