@@ -102,7 +102,7 @@ def attribute_explorer() -> Explorer:
         return fig
 
     return Explorer(draw, "the neutral actor, the actor with {attribute} at {strength} of its range, and what changed",
-                    attribute=["AU12", "AU01", "AU04", "AU09", "AU15", "AU25", "AU26", "AU45", "pose_Ry"],
+                    attribute=["AU12", "AU06", "AU07", "AU14", "AU20", "AU01", "AU09", "AU26", "pose_Ry"],
                     strength=[1.0, 0.0, 0.2, 0.4, 0.6, 0.8])
 
 

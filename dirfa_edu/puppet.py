@@ -98,13 +98,13 @@ def small_multiples(actor: str = "iris"):
     """A Figure of the 17 AUs at intensity 5, eyes above and mouths below, for print and for pages without a kernel."""
     upper = ["neutral", "AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09", "AU45"]
     lower = ["neutral"] + [name for name in AUS if name not in upper]
-    fig, axes = plots.new(4, 5, width=6.4, height=4.1)
+    fig, axes = plots.new(4, 5, width=5.4, height=3.7)
     fig.photo = True  # stored as a JPEG
     for names, place, rows in ((upper, axes[:2], slice(52, 102)), (lower, axes[2:], slice(99, 149))):
         for ax, name in zip(place.flat, names):
             Z = attributes(**({} if name == "neutral" else {name: 5}))
             ax.imshow(_actor(actor).render(Z, 192)[rows, 54:138])
-            ax.set_title(name if name == "neutral" else f"{name}_r\n{MEANING[name]}", fontsize=7, pad=2)
+            ax.set_title(name if name == "neutral" else f"{name}_r\n{MEANING[name]}", fontsize=6.5, pad=2)
     for ax in axes.flat:
         ax.axis("off")
     return fig
@@ -153,7 +153,8 @@ class Puppet:
         wrap = {"display": "flex", "flex_flow": "row wrap"}
         presets = w.Box(list(self.buttons.values()), layout=wrap | {"width": SHOWN})
         left = w.VBox([self.image, self.actor, presets, self.words])
-        right = w.VBox(list(self.sliders.values()))
+        units = w.HTML("Action Units: intensity from 0 (not there) to 5. Pose: radians and millimetres.")
+        right = w.VBox([units, *self.sliders.values()])
         return w.VBox([w.Box([left, right], layout=wrap), self.row])
 
     def show(self) -> None:

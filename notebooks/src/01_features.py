@@ -14,7 +14,8 @@
 # 1. say exactly which piece of sound video frame t hears (*Exercise 1*, with a check),
 # 2. turn speech into a log-mel spectrogram with plain numpy, and say what each line is for (*Exercise 2*),
 # 3. read an OpenFace file line by line: 17 Action Units, 6 numbers of pose, failed frames (*Exercise 3*),
-# 4. spot the mistakes with such data that cost people most time (*failure gallery*).
+# 4. move a face by its 23 numbers, and say which of them look alike and which are missing (*the actor on strings*),
+# 5. spot the mistakes with such data that cost people most time (*failure gallery*).
 #
 # * Reading time: 35 minutes. Running time on two cores: {{RUN_TIME}}.
 # * Prerequisites: chapter 0, numpy arrays, what a sine wave is. No Fourier theory.
@@ -27,14 +28,17 @@
 # %%
 import numpy as np
 import torch
-from dirfa_edu import ATTRIBUTES, Actor, CHAPTER_CLIP, Corpus, animation, audio, checks, column, explorers, plots
+from dirfa_edu import ATTRIBUTES, Actor, CHAPTER_CLIP, Corpus, animation, audio, checks, column, explorers, plots, puppet
 
 torch.set_num_threads(2)
-clip = next(c for c in Corpus().clips if c.name == CHAPTER_CLIP)
+corpus = Corpus("samples")
+clip = corpus[CHAPTER_CLIP]
 FRAME = 17
 wave, Y = clip.wave(), clip.animation()
 print("clip", clip.name, "has", len(Y), "frames and", len(wave), "samples")
 print("it says:", clip.text)
+print("kind:", clip.kind, "| voice:", clip.voice, "| actor:", clip.actor)
+print("the voice is heard in training too:", clip.voice in {c.voice for c in corpus.select(split="train")})
 
 # %% [markdown]
 # ## Listen first
@@ -42,12 +46,16 @@ print("it says:", clip.text)
 # One five-second clip goes through the whole course. Play it and keep your eye on frame 17, which lasts from
 # 17/25 = 0.68 s to 18/25 = 0.72 s: the open vowel of *map*, between an /m/ and a /p/ for which the lips must
 # close.
+#
+# Nobody was recorded for it. The voice is one of the free synthetic voices of flite, the face is a digital actor, and
+# its motion was drawn from a probability law that the [data sheet](../data_samples/README.md) writes down. Real
+# voices, LibriVox readings, are kept for testing.
 
 # %%
 plots.play(clip.audio, "the chapter clip")
 
 # %%
-fig, (whole, near) = plots.new(2, 1, width=7.6, height=2.8)
+fig, (whole, near) = plots.new(2, 1, width=7, height=2.6)
 blocks = wave[:len(wave) // 160 * 160].reshape(-1, 160)             # (hundredths of a second, 160 samples)
 whole.fill_between(np.arange(len(blocks)) / 100, blocks.min(1), blocks.max(1), color=plots.COLOURS["A"], lw=0)
 near.plot(np.arange(len(wave)) / 16000, wave, color=plots.COLOURS["A"], lw=0.7, antialiased=False)
@@ -150,7 +158,7 @@ print("shape", filters.shape, "| the same as the package's filter bank: True")
 print("bands centred below 1 kHz:", int((top < 1000).sum()), "| above 4 kHz:", int((top > 4000).sum()))
 
 # %%
-fig, ax = plots.new(height=1.7, width=6.4)
+fig, ax = plots.new(height=1.6, width=5.4)
 heard = filters[:, 80].argmax()
 for row in triangles:
     ax.plot(hz, row, color=plots.COLOURS["A"], lw=1)
@@ -341,56 +349,90 @@ print("and the last window reaches", ahead, "ms beyond the end of its frame")
 # ## What describes a face?
 #
 # The paper's 3.2.1: 17 Action Units and 6 numbers of pose, $Y_t = [y_1, \dots, y_{23}]$. An Action Unit (AU) is
-# what one muscle group can do, with an intensity from 0 (not there) to 5 (as strong as it gets). Watch an actor
-# do each of them at 5. The face is drawn by this package: nobody was filmed.
+# what one muscle group can do, with an intensity from 0 (not there) to 5 (as strong as it gets). Before you read on:
+# which muscles make a smile that looks meant, and which close your lips for /m/? Try it on the actor. The face is
+# drawn by this package while you drag.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 actor = Actor(clip.actor)
-does = dict(zip(animation.AUS, ["inner brow up", "outer brow up", "brow down", "upper lid up", "cheek up",
-                                "lids tight", "nose wrinkle", "upper lip up", "smile", "dimple", "corners down",
-                                "chin up", "lips wide", "lips tight", "lips part", "jaw drop", "blink"]))
-
-
-def face(Z, rows=slice(None), columns=slice(None), size=192):
-    """One picture of the actor, cut out."""
-    return actor.render(Z, size=size)[rows, columns]
-
-
-upper = ["neutral", "AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09", "AU45"]
-lower = ["neutral", "AU10", "AU12", "AU14", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26"]
-fig, axes = plots.new(4, 5, width=5.8, height=3.6)
-fig.photo = True                                                # stored as a JPEG
-for names, place, rows in ((upper, axes[:2], slice(52, 102)), (lower, axes[2:], slice(99, 149))):
-    for ax, name in zip(place.flat, names):
-        Z = 5.0 * np.array([each == name for each in ATTRIBUTES])
-        ax.imshow(face(Z, rows, slice(54, 138)))
-        ax.set_title(f"{name} {does.get(name, '')}", fontsize=7, pad=2)
-for ax in axes.flat:
-    ax.axis("off")
-plots.show(fig, alt="Eyes and brows of one actor, neutral and with eight Action Units at intensity 5; below them "
-           "the mouth, neutral and with the nine others, from AU10 upper lip up to AU26 jaw drop.")
+live = puppet.Puppet(clip.actor)
+live.show()
 
 # %% [markdown]
-# Some pairs look alike (AU06 and AU07, AU14 and AU20): so they do in life, and OpenFace confuses them too. Two
-# are missing altogether: AU18 and AU22 purse the lips for /u/ and /w/. A face of 17 AUs cannot kiss.
+# Each slider is one column of an OpenFace file, and the lines below it are the row that OpenFace would write for this
+# face. **Tab** goes from slider to slider, the **arrow keys** move one. The buttons set all sliders at once: find
+# out with them what a smile is made of. Then build these three yourself: doubt, a yawn, half a wink. (You cannot wink:
+# an AU is one number for both sides.)
+#
+# Look at `pose_Tz` in the row: the slider says 0, the file says 550.0. The file counts from the camera.
+#
+# | column | what it does | | column | what it does |
+# |---|---|---|---|---|
+# | `AU01_r` | inner brow raiser: worry | | `AU14_r` | dimpler: pulls the corners in |
+# | `AU02_r` | outer brow raiser: with 01, surprise | | `AU15_r` | lip corner depressor: sadness |
+# | `AU04_r` | brow lowerer: frown | | `AU17_r` | chin raiser: pushes the lower lip up |
+# | `AU05_r` | upper lid raiser: wide eyes | | `AU20_r` | lip stretcher: wide lips, as in /i/ |
+# | `AU06_r` | cheek raiser: the eyes of a smile | | `AU23_r` | lip tightener: pressed lips, as in /m/ |
+# | `AU07_r` | lid tightener: narrow eyes | | `AU25_r` | lips part: the teeth show |
+# | `AU09_r` | nose wrinkler: disgust | | `AU26_r` | jaw drop: as in /a/ |
+# | `AU10_r` | upper lip raiser | | `AU45_r` | blink |
+# | `AU12_r` | lip corner puller: the mouth of a smile | | | |
+#
+# ## Which of them look alike?
+#
+# Two AUs that move the same points the same way can hardly be told apart, by you or by a program. So take the
+# directions in which each AU moves the actor's 68 face points, and compare them by their cosine: 1 is the same
+# direction, 0 has nothing in common. **Predict:** which AU is nearest to AU06?
+
+# %%
+rest = actor.landmarks(np.zeros(23))                                    # (68, 2) pixels
+moves = np.stack([(actor.landmarks(puppet.attributes(**{au: 5})) - rest).ravel() for au in animation.AUS])   # (17, 136)
+towards = moves / np.linalg.norm(moves, axis=1, keepdims=True)
+alike = towards @ towards.T                                             # (17, 17) cosines
+fig, ax = plots.new(width=4.2, height=3.2)
+drawn = ax.imshow(alike, cmap="cividis", vmin=0, vmax=1)
+ax.set_xticks(range(17), [au[2:] for au in animation.AUS], fontsize=7)
+ax.set_yticks(range(17), [f"{au} {puppet.MEANING[au]}" for au in animation.AUS], fontsize=7)
+fig.colorbar(drawn, ax=ax, label="cosine")
+plots.show(fig, alt="Cosines between the movements of 17 Action Units: dark off the diagonal but for a few pairs and a "
+           "bright block of those that move the mouth.")
+np.fill_diagonal(alike, -1)
+nearest = {au: animation.AUS[row.argmax()] for au, row in zip(animation.AUS, alike)}
+print("AU06 and AU07 are each other's nearest:", nearest["AU06"] == "AU07" and nearest["AU07"] == "AU06")
+cosine = alike[column("AU14"), column("AU20")]
+print("AU14 and AU20 share more than AU14 and the brows do:", bool(cosine > 0.2 + alike[column("AU14"), :3].max()))
+print("there is an AU that purses the lips, AU18 or AU22:", bool({"AU18", "AU22"} & set(ATTRIBUTES)))
+
+# %% [markdown]
+# Cheeks (AU06) and lids (AU07) both narrow the eyes. AU14 and AU20 both work on the corners of the mouth. So it is in
+# life, and OpenFace confuses these pairs too: trust their sum more than each of them. You see other bright pairs:
+# what does AU26 do to the lips of AU25?
+#
+# What is missing matters as much. AU18 and AU22 purse the lips for /u/, /o/ and /w/, and they are not among the 17. So
+# rounded lips barely show, here or in any system that reads these columns: "who" and "he" look more alike than
+# they should, and a face of 17 AUs cannot kiss. Keep it in mind when you judge lips in chapter 4.
 #
 # The other six numbers turn and shift the head as one rigid piece: pitch, yaw and roll in **radians** about
 # OpenFace's axes (x to the right of the picture, y down, z away from the camera), then a translation in
 # **millimetres**.
 
 # %%
-moves = [("pose_Rx", 0.3, "looks down"), ("pose_Ry", 0.3, "nose to image left"), ("pose_Rz", 0.3, "clockwise"),
+def face(Z, rows=slice(None), columns=slice(None), size=192):
+    """One picture of the actor, cut out."""
+    return actor.render(Z, size=size)[rows, columns]
+
+
+turns = [("pose_Rx", 0.3, "looks down"), ("pose_Ry", 0.3, "nose to image left"), ("pose_Rz", 0.3, "clockwise"),
          ("pose_Tz", 150, "150 mm away")]
 fig, axes = plots.new(1, 4, width=5.2, height=1.8)
 fig.photo = True
-for ax, (name, value, words) in zip(axes, moves):
+for ax, (name, value, words) in zip(axes, turns):
     Z = np.zeros(23)
     Z[column(name)] = value
     ax.imshow(face(Z, size=128))
     ax.set_title(f"{name} = {value}\n{words}", fontsize=8)
     ax.axis("off")
 plots.show(fig, alt="Four portraits, each with one pose number changed: looking down, turned, tilted, further away.")
-rest = actor.landmarks(np.zeros(23))                                    # (68, 2) pixels
 for name, part in (("AU45", "eyes"), ("AU26", "mouth"), ("AU02", "brows")):
     moved = np.hypot(*(actor.landmarks(5.0 * np.eye(23)[column(name)]) - rest).T)
     parts = {"jaw": moved[:17], "brows": moved[17:27], "nose": moved[27:36], "eyes": moved[36:48], "mouth": moved[48:]}
@@ -400,6 +442,9 @@ for name, part in (("AU45", "eyes"), ("AU26", "mouth"), ("AU02", "brows")):
 explorers.attribute_explorer().show()
 
 # %% [markdown]
+# The last picture shows what changed. Put AU06 and AU07 side by side in it, then AU14 and AU20. This is where each
+# number stands in `Y`, and which group later chapters count it in:
+#
 # | columns of Y | names | unit | OpenFace column | group |
 # |---|---|---|---|---|
 # | 0-6 | AU01 AU02 AU04 AU05 AU06 AU07 AU09 | 0-5 | `AU01_r` ... | upper |
@@ -467,7 +512,7 @@ print("the file puts translation before rotation, Y the other way round:",
 # Lay sound and face on one time axis. The orange bands are /p/, /b/ and /m/: there the lips must be together.
 
 # %%
-fig, axes = plots.new(2, 1, width=7, height=3.2, sharex=True)
+fig, axes = plots.new(2, 1, width=6.4, height=3, sharex=True)
 middle = (np.arange(len(Y)) + 0.5) / 25
 loudness = mel.mean(0)[(4 * np.arange(len(Y)) + 2).clip(0, mel.shape[1] - 1)]    # (T,) in the middle of each frame
 for name, dash, label in (("AU25", "-", "AU25 lips part"), ("AU26", ":", "AU26 jaw drop")):
@@ -569,15 +614,17 @@ print("three frames late moves the peak by", peaks[1] - peaks[0], "frames")
 # %%
 import librosa
 
+p_start, p_end = next((start, end) for name, start, end in clip.phones() if name == "P" and start > FRAME / 25)
+vowel, gap = int(100 * (FRAME + 0.5) / 25), int(50 * (p_start + p_end))             # mel frames
 fig, axes = plots.new(1, 3, width=6.6, height=1.9, sharey=True)
 contrast = {}
 for ax, n_fft in zip(axes, (320, 1280, 8192)):
     bank = librosa.filters.mel(sr=16000, n_fft=n_fft, n_mels=20, fmin=125, fmax=7600)
     amplitude = abs(librosa.stft(wave * audio.loudness_gain(wave), n_fft=n_fft, hop_length=160, pad_mode="constant"))
     picture = scaled_decibels(bank @ amplitude * 1280 / n_fft)                      # (20, M)
-    contrast[n_fft] = picture[:, 70].mean() - picture[:, 83].mean()                 # vowel AE minus the gap of P
+    contrast[n_fft] = picture[:, vowel].mean() - picture[:, gap].mean()             # vowel AE minus the gap of P
     ax.imshow(picture, extent=(0, picture.shape[1], 0, 20), **look)
-    ax.vlines([76.9, 87.4], 0, 20, color="white", ls=":")
+    ax.vlines([100 * p_start, 100 * p_end], 0, 20, color="white", ls=":")
     ax.set(title=f"{n_fft // 16} ms" + " (the paper)" * (n_fft == 1280), xlim=(36, 116))
     ax.set_xlabel("mel frame; dotted: P")
 axes[0].set_ylabel("mel band")
@@ -599,7 +646,7 @@ print("it is gone with 512 ms:", bool(contrast[8192] < 0.1))
 # ## What this toy does not show
 #
 # * The voice is a clean synthetic one, without room, music or a second speaker. On such sound mel bands are
-#   easy to read.
+#   easy to read. Chapter 6 tests on real readings.
 # * The track follows a known law with noise like OpenFace's; real OpenFace output is worse on beards, glasses
 #   and profiles, and weak on AU14, AU15 and AU23 for everybody.
 # * 23 numbers are not a face: no pursed lips, no tongue, no gaze, no wet eyes.
