@@ -91,7 +91,7 @@ def attribute_explorer() -> Explorer:
         Z = np.zeros(23, np.float32)
         Z[column(attribute)] = strength * (5 if attribute.startswith("AU") else 0.35)
         moved = actor.render(Z)
-        fig, axes = plots.new(1, 3, width=5.6, height=2.3)
+        fig, axes = plots.new(1, 3, width=4.8, height=2)
         for ax, picture in zip(axes, (neutral, moved, np.abs(moved.astype(int) - neutral).max(2))):
             ax.imshow(picture[12:116, 18:110] // 16 * 16, cmap="cividis", vmin=0, vmax=120, interpolation="nearest")
             ax.axis("off")
