@@ -2,8 +2,8 @@
 
     python tools/ship_weights.py runs mapper generator
 
-`runs` is the folder `dirfa-edu train` wrote; a file NAME.note.md in it says how, where it was not one plain run.
-Figures come from its log and from `dirfa-edu evaluate` on the test split; nothing in a card is typed by hand.
+`runs` is the folder `dirfa-edu train` wrote. Figures come from its log and from `dirfa-edu evaluate` on the test split;
+nothing in a card is typed by hand.
 """
 
 import json
@@ -35,11 +35,10 @@ def card(name: str, runs: Path) -> str:
     log = json.loads((runs / f"{name}.log.json").read_text())
     network = load(runs / f"{name}.safetensors")
     size = (runs / f"{name}.safetensors").stat().st_size / 1e6
-    note = runs / f"{name}.note.md"
-    how = note.read_text().strip() if note.is_file() else (
-        f"Trained by `dirfa-edu train {name} --preset shipped` (seed 0, {PRESETS[name]['shipped']['steps']} steps)\n"
-        f"  on the train split of the sample corpus; {log[-1]['seconds'] / 60:.0f} minutes of wall time on one thread "
-        "of a shared CPU.")
+    how = (f"Trained by `dirfa-edu train {name} --preset shipped` (seed 0, {log[-1]['step']} of "
+           f"{PRESETS[name]['shipped']['steps']} steps)\n"
+           f"  on the train split of the sample corpus; {log[-1]['seconds'] / 60:.0f} minutes of wall time on one "
+           "thread of a shared CPU.")
     figures = evaluate(runs / f"{name}.safetensors")
     rows = "\n".join(f"| {what} | {value} |" for what, value in figures.items())
     return f"""# {name}.safetensors
