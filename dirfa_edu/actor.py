@@ -162,6 +162,8 @@ class Actor:
         grown = hairdo.locks(look, coated, normals, scalp, triangles[:self.skin_triangles], rest, rng)
         if grown is not None:
             block, ribbon = ribbons(*grown, look)
+            behind = (block["normal"][:, 2] < -.45) & (block["place"][:, 1] > 7.0)       # never seen
+            ribbon = ribbon[~behind[ribbon].any(1)]
             blocks.append(block)
             tri.append(ribbon + start)
             kind.append(np.full(len(ribbon), r.HAIR))
@@ -171,6 +173,10 @@ class Actor:
         self.triangles = np.ascontiguousarray(np.concatenate(tri), np.int32)
         self.material = np.concatenate(kind).astype(np.uint8)
         self.two_sided = (self.material == r.HAIR) | (self.material == r.LASH)
+        cast = np.ones(len(self.triangles), bool)
+        if grown is not None:                                        # every second lock casts shadow enough
+            cast[-len(ribbon):] = (ribbon[:, 0] // (2 * grown[0].shape[1])) % 2 == 0
+        self.casters, self.casters_two_sided = self.triangles[cast], self.two_sided[cast]
         self.places = joined["place"].astype(np.float32)
         self.normals, self.tangents = joined["normal"].astype(np.float32), joined["tangent"].astype(np.float32)
         self.head = joined["head"].astype(np.float32)[:, None]
@@ -262,7 +268,7 @@ class Actor:
             self.pictures[size] = (np.empty((s, s), np.float32), np.empty((s, s), np.int32), backdrop(self.look, size))
         depth, seen, background = self.pictures[size]
         shadow, ignored = np.empty((SHADOW, SHADOW), np.float32), np.empty((SHADOW, SHADOW), np.int32)
-        r.raster(r.see_from(self.light_space, places), self.triangles, self.two_sided, shadow, ignored)
+        r.raster(r.see_from(self.light_space, places), self.casters, self.casters_two_sided, shadow, ignored)
         points = self.project(places, len(depth))
         r.raster(points, self.triangles, self.two_sided, depth, seen)
         image = np.empty((size, size, 3), np.uint8)

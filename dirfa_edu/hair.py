@@ -15,7 +15,7 @@ STYLES = {
     "short": (.06, .18, 0, 1800, .24, .026),
     "side": (.08, .24, 0, 1800, .30, .028), "curly": (.14, .28, 16, 1900, .20, .030),
     "afro": (.42, .50, 16, 2200, .24, .030),
-    "bob": (.08, .10, 0, 1100, 2.3, .07), "long": (.08, .10, 0, 1100, 3.5, .07), "wavy": (.10, .13, 0, 1100, 3.0, .07),
+    "bob": (.08, .10, 0, 1000, 2.3, .07), "long": (.08, .10, 0, 1000, 3.5, .07), "wavy": (.10, .13, 0, 1000, 3.0, .07),
     "tied": (.055, .085, 0, 1200, .34, .026),
 }
 
@@ -114,7 +114,7 @@ def curtain(look: Look, places, normals, mask, rng):
     middle = np.array([0, low, (head[:, 2].max() + head[:, 2].min()) / 2])
     radius = np.array([np.abs(head[:, 0]).max() + .01, top - low, (head[:, 2].max() - head[:, 2].min()) / 2])
     side = np.where(rng.random(count) < .5, -1.0, 1.0)
-    u = rng.random(count) ** 1.3                                           # along the parting, from front to back
+    u = rng.random(count) ** 1.7                                           # along the parting, from front to back
     start_el = np.radians(np.interp(u, [0, .1, .5, 1], [40, 52, 88, 40]) + rng.normal(0, 3, count))
     start_az = np.radians(np.interp(u, [0, .45, .55, 1], [3, 60, 120, 176])) + rng.normal(0, .03, count)
     end_az = np.radians(np.interp(u, [0, .25, 1], [64, 80, 176]) + rng.normal(0, 4, count))
@@ -196,6 +196,6 @@ def locks(look: Look, places, normals, mask, triangles, rest, rng):
     away[..., 1] *= np.where(line[..., 1] > middle[1], 1, 0)          # below the ears the outside is sideways
     wide = rng.uniform(.6, 1.4, count)
     if hanging:                                                       # no gaps below, and behind the neck
-        wide = wide * np.where((np.arange(count) < .3 * count) | (line[:, -1, 2] < middle[2] - .2), 2.4, .8)
+        wide = wide * np.where((np.arange(count) < .3 * count) | (line[:, -1, 2] < middle[2] - .2), 2.2, .8)
     shade = 1 + .20 * rng.normal(size=count)
     return line, unit(away), width * wide[:, None] * taper, np.clip(shade, .5, 1.7)

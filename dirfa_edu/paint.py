@@ -46,7 +46,7 @@ def skin_colour(rest, masks, part, scalp, look: Look) -> np.ndarray:
     colour = blend(colour, .85 * scalp, np.array(look.hair_colour) * .6 + .12 * skin)
     colour[np.isin(part, (UPPER, LOWER))] = teeth_colour(rest, part)[np.isin(part, (UPPER, LOWER))]
     colour[part == TONGUE] = .36, .12, .11
-    colour[part == LASH] = np.array(look.hair_colour) * .15 + (.004 if look.female else .22 * skin)
+    colour[part == LASH] = np.array(look.hair_colour) * .15 + (.06 if look.female else .24) * skin
     return colour.clip(.002, 1)
 
 

@@ -23,6 +23,12 @@ def shadow_at(x, y, z, light, shadow):
     if sx < 3 or sy < 3 or sx > n - 4 or sy > n - 4:
         return 1.0
     ix, iy, lit = int(sx), int(sy), 0.0
+    corners = 0                                        # most places are wholly lit or wholly dark
+    for dy in range(-2, 3, 2):
+        for dx in range(-2, 3, 2):
+            corners += shadow[iy + dy, ix + dx] > sz - 0.035
+    if corners == 0 or corners == 9:
+        return corners / 9.0
     fx, fy = sx - ix, sy - iy
     for dy in range(-2, 3):
         wy = (1 - fy if dy == -2 else (fy if dy == 2 else 1.0))
@@ -128,6 +134,8 @@ def shade(points, triangles, material, seen, moving, static, eye, lights, light_
                         if ry < 6.95 and rz > 0.4:         # a beard: short, in every direction
                             strand = 0.6 * noise(rx * 60, ry * 30, rz * 45)
                         fibre = step(hair + 0.30 * strand, 0.28, 0.70)
+                        if look[16] > 30.0:                # cropped: the skin shimmers through
+                            fibre = 0.92 * step(hair + 0.35 * strand, 0.30, 1.0)
                         dark = 1 + 0.38 * strand
                         r = r + fibre * (look[0] * dark - r)
                         g = g + fibre * (look[1] * dark - g)
@@ -146,11 +154,11 @@ def shade(points, triangles, material, seen, moving, static, eye, lights, light_
                     r = (r * fibres * limb) * (1 - white) + 0.50 * veins * white
                     g = (g * fibres * limb) * (1 - white) + 0.455 * veins * white
                     b = (b * fibres * limb) * (1 - white) + 0.43 * veins * white
-                    # catch-light: the mirror direction hits a soft window beside the key light
+                    # catch-light: the mirror direction hits a soft window, low enough to clear the lid
                     d = 2 * (nx * vx + ny * vy + nz * vz)
                     mx, my, mz = d * nx - vx, d * ny - vy, d * nz - vz
-                    toward = mx * lights[0, 0] + my * lights[0, 1] + mz * lights[0, 2]
-                    glint = 1.1 * step(toward, 0.90, 0.965)
+                    toward = (0.36 if lights[0, 0] > 0 else -0.36) * mx + 0.14 * my + 0.922 * mz
+                    glint = 1.5 * step(toward, 0.935, 0.98)
                 elif kind == HAIR:
                     fibre = 1.0
                     dark = 1 + 0.35 * noise(rx, ry, rz)
@@ -160,7 +168,9 @@ def shade(points, triangles, material, seen, moving, static, eye, lights, light_
                     nx, ny, nz = -nx, -ny, -nz
                 inverse = 1 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
                 nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
-                lit = shadow_at(a[0] + 0.03 * nx, a[1] + 0.03 * ny, a[2] + 0.03 * nz, light_space, shadow)
+                lit = 0.0
+                if kind == HAIR or nx * lights[0, 0] + ny * lights[0, 1] + nz * lights[0, 2] > -0.46:
+                    lit = shadow_at(a[0] + 0.03 * nx, a[1] + 0.03 * ny, a[2] + 0.03 * nz, light_space, shadow)
                 # light bounced from the room: cool from above, warm from below
                 up = 0.5 + 0.5 * ny
                 ambient = ao * look[17]

@@ -1,10 +1,16 @@
 """Digital actors: what an attribute means can be measured on the landmarks and seen in the pixels."""
+import subprocess
+import sys
+import zlib
+
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 
 from dirfa_edu.actor import ACTORS, Actor, neck_translation, rotation
 from dirfa_edu.files import InputError, data_path
 from dirfa_edu.looks import CAST, draw_look
+from dirfa_edu.paint import furrows
 
 RX, RY, RZ, TX, TY, TZ = range(17, 23)
 AU25, AU26, AU45, AU12, AU01 = 14, 15, 16, 8, 0
@@ -185,6 +191,77 @@ def test_a_neck_turns_about_a_joint_that_stays():
     joint = rotation(angles) @ arm + neck_translation(angles)       # the joint, seen from the head's old origin
     assert np.allclose(joint, arm)
     assert np.allclose(neck_translation((0, 0, 0)), 0)
+
+
+def covered(actor, size=128, material=None):
+    """Share of each pixel of the last picture that shows the actor, or one material of hers (size, size)."""
+    seen = actor.pictures[size][1]
+    hit = seen >= 0 if material is None else np.isin(seen, np.flatnonzero(actor.material == material))
+    sub = len(seen) // size
+    return hit.reshape(size, sub, size, sub).mean((1, 3))
+
+
+def test_skin_does_not_flicker_when_the_head_moves_a_hair(actor):
+    """A tenth of a millimetre: grain and furrows move with the skin, so no pixel inside it jumps."""
+    still, moved = actor.render(np.zeros(23)).astype(float), actor.render(attributes(TX=.1)).astype(float)
+    skin = sliding_window_view(np.pad(covered(actor, material=0) == 1, 2), (5, 5)).all((2, 3))
+    change = np.abs(moved - still).max(-1)
+    assert skin.sum() > 3000 and 0 < change.mean() < 1
+    assert np.quantile(change[skin], .99) < 5 and change[skin].max() < 40
+
+
+def test_the_outline_is_smooth(actor):
+    """Pixels that the outline crosses lie between their neighbours inside and outside."""
+    grey = actor.render(np.zeros(23)).astype(float).mean(-1)
+    share = covered(actor)
+    mixed = (share > .1) & (share < .9)
+    around = sliding_window_view(np.pad(grey, 1, mode="edge"), (3, 3))
+    between = (grey > around.min((2, 3))) & (grey < around.max((2, 3)))
+    assert mixed.sum() > 150 and len(np.unique(share)) == 10 and between[mixed].mean() > .85
+
+
+def test_darker_skin_is_darker_in_the_portraits():
+    from matplotlib import image
+
+    tone = np.array([draw_look(name).tone for name in ACTORS])
+    grey = np.array([image.imread(data_path("portraits", f"{n}.png"))[60:76, 50:78, :3].mean() for n in ACTORS])
+    ranks = [np.argsort(np.argsort(v)) for v in (tone, -grey)]
+    assert np.corrcoef(*ranks)[0, 1] > .75
+    assert grey[tone < .3].min() > grey[tone > .7].max()
+
+
+def test_the_inside_of_an_open_mouth_is_dark(actor):
+    a = attributes(AU26=5)
+    picture, points = actor.render(a, 128).astype(float), actor.landmarks(a, 128)
+    (x, y), (u, v) = np.round(points[60:].mean(0)).astype(int), np.round(points[8]).astype(int)
+    assert picture[y - 1:y + 2, x - 1:x + 2].mean() < .4 * picture[v - 7:v - 4, u - 2:u + 3].mean()
+
+
+def test_a_light_is_mirrored_in_both_eyes():
+    for name in ("iris", "amara"):
+        someone = Actor(name)
+        picture, points = someone.render(np.zeros(23), 128).astype(float).mean(-1), someone.landmarks(np.zeros(23))
+        for eye in (slice(36, 42), slice(42, 48)):
+            x, y = np.floor(points[eye].mean(0)).astype(int)
+            iris = picture[y - 2:y + 3, x - 2:x + 4]
+            assert iris.max() > 180 and iris.min() < 80, name         # a bright spot on a dark iris
+
+
+def test_furrows_deepen_with_their_action_unit():
+    """The forehead of a raised brow is darker between the lines than at rest; a young resting face has none."""
+    look, rest = draw_look("hugo"), np.zeros(23)
+    assert furrows(look, rest)[[0, 1, 2, 3, 6, 7, 8]].max() < .05
+    for au, fold in ((0, 0), (2, 1), (4, 2), (6, 3), (8, 4), (4, 5), (10, 6), (9, 7), (11, 8)):
+        depth = [furrows(look, v * np.eye(23)[au])[fold] for v in range(6)]
+        assert np.all(np.diff(depth) >= 0) and depth[5] > depth[0] + .1
+        assert np.all(furrows(draw_look("frank"), rest) >= furrows(look, rest))
+
+
+def test_a_fresh_process_draws_the_same_bytes(actor):
+    code = ("import zlib, numpy as np; from dirfa_edu.actor import Actor; "
+            "print(zlib.crc32(Actor('ben').render(.3 * np.arange(23) / 23).tobytes()))")
+    fresh = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(fresh) == zlib.crc32(actor.render(.3 * np.arange(23) / 23).tobytes())
 
 
 @pytest.mark.parametrize("bad", [np.zeros(22), np.zeros((1, 23)), np.full(23, np.nan)])
