@@ -110,7 +110,7 @@ def draw_look(who: str | int) -> Look:
     skin = SKIN[i] ** (1 - x + i) * SKIN[i + 1] ** (x - i) * rng.uniform(.95, 1.05, 3)
     skin = skin * np.array([1, 1 + .03 * share[1], 1 - .04 * share[1]])
     female = sex == "f"
-    rouge = rng.uniform(.75, 1.0) if female else 1.0
+    rouge = rng.uniform(.75, 1.0) if female else 1.1
     lips = skin * (np.array([.86, .50 * rouge, .58 * rouge]) if tone < .55 else np.array([1.15, .80, .95]))
 
     curls = share[2] > .55

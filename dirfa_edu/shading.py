@@ -133,8 +133,10 @@ def shade(points, triangles, material, seen, moving, static, eye, lights, light_
                             strand += side * noise(rx * 4, ry * 4, rz * 44)
                         if ry < 6.95 and rz > 0.4:         # a beard: short, in every direction
                             strand = 0.6 * noise(rx * 60, ry * 30, rz * 45)
-                        fibre = step(hair + 0.30 * strand, 0.28, 0.70)
-                        if look[16] > 30.0:                # cropped: the skin shimmers through
+                            fibre = 0.9 * step(hair + 0.40 * strand, 0.15, 0.80)
+                        else:
+                            fibre = step(hair + 0.30 * strand, 0.28, 0.70)
+                        if look[16] > 30.0 and ry > 6.95:  # cropped: the skin shimmers through
                             fibre = 0.92 * step(hair + 0.35 * strand, 0.30, 1.0)
                         dark = 1 + 0.38 * strand
                         r = r + fibre * (look[0] * dark - r)
