@@ -72,10 +72,10 @@ def read_sentences() -> dict:
 
 
 def readings() -> list:
-    """Who says what and how: [(clip, split, voice, text, stretch, pitch)], the chapter clip first.
+    """Who says what and how: [(clip, split, voice, text, (stretch, pitch))], the chapter clip first.
 
     stretch is how much slower than the voice's own pace (people speak more slowly than flite), pitch a mean in Hz or
-    None for the voice's own.
+    None for the voice's own. Lines that pocketsphinx mishears from kumo stand where another voice reads them.
     """
     rng = np.random.default_rng(2304)
     sentences, out, count = read_sentences(), [], {}
@@ -91,7 +91,7 @@ def readings() -> list:
         pitch = round(PITCH[voice] * 2 ** (semitones / 12)) if voice in PITCH else None
         if n == 0:
             stretch, pitch = 1.0, None
-        out.append((f"{voice}_{count[voice]:03d}", split, voice, text, stretch, pitch))
+        out.append((f"{voice}_{count[voice]:03d}", split, voice, text, (stretch, pitch)))
     return out
 
 
@@ -289,10 +289,10 @@ def make(folder: pathlib.Path, sdist: str | None = None):
     for name in ("audio", "phones", "speech"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     plan = readings()
-    for clip, _, voice, text, stretch, pitch in plan:
+    for clip, _, voice, text, how in plan:
         if (folder / f"phones/{clip}.json").exists() and (folder / f"audio/{clip}.ogg").exists():
             continue
-        wave, phones = speak(voice, text, stretch, pitch)
+        wave, phones = speak(voice, text, *how)
         write_ogg(folder / f"audio/{clip}.ogg", wave)
         write_phones(folder / f"phones/{clip}.json", mark_stress(phones, text))
     if folder == ROOT:
@@ -399,7 +399,7 @@ def check(each: int = 8):
     for voice in dict.fromkeys(TEST_VOICES):
         own = [row for row in plan if row[2] == voice]
         differences, clips, wrong, words = [], [], 0, 0
-        for clip, _, _, text, stretch, _ in [own[i] for i in rng.permutation(len(own))[:each]]:
+        for clip, _, _, text, (stretch, _) in [own[i] for i in rng.permutation(len(own))[:each]]:
             wave, rows = read_clip(clip)
             clips.append((wave, rows))
             shipped = dictionary_onsets(rows, text)
