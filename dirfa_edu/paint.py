@@ -127,7 +127,7 @@ def ribbons(line, away, widths, shade, look: Look) -> tuple:
 def look_vector(look: Look) -> np.ndarray:
     """The numbers that `render.shade` needs of a look (22,), in the order it reads them."""
     grey = min(look.hair_colour) > .2
-    brow_colour = np.array(look.hair_colour) * (.55 if grey or look.tone > .4 else .30) + np.array(look.skin) * .03
+    brow_colour = np.array(look.hair_colour) * (.55 if grey or look.tone > .4 else .22) + np.array(look.skin) * .02
     pattern = 1 if look.stripes and look.clothes in ("crew", "turtle") else 2 if look.clothes == "jacket" else 0
     collar = {"turtle": .0, "collar": .16, "crew": .06}.get(look.clothes, 0.0)
     main, other = look.cloth_colours
