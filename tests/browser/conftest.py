@@ -53,7 +53,7 @@ def page(browser):
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    """A JupyterLab that serves a temporary folder with small notebooks: a function from their names to addresses."""
+    """A JupyterLab that serves small notebooks: a function from names to addresses, each in its own workspace."""
     chromium()
     root, config = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("config")
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -75,7 +75,7 @@ def lab(tmp_path_factory):
         env=os.environ | paths, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{port}/api?token={TOKEN}", server)
-        yield lambda name: f"http://127.0.0.1:{port}/lab/tree/{name}.ipynb?token={TOKEN}"
+        yield lambda name: f"http://127.0.0.1:{port}/lab/workspaces/{name}/tree/{name}.ipynb?token={TOKEN}"
     finally:
         server.terminate()
         server.wait(20)
