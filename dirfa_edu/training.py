@@ -28,7 +28,7 @@ from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, smo
 HISTORY_NOISE = 0.008
 HISTORY_NOISE_LIPS = 0.05
 PRESETS = {  # what the command `dirfa-edu train` runs
-    "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 4000, "batch": 12},
+    "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 6000, "batch": 12},
                "paper": {"steps": 400_000, "batch": 64, "window": 150, "ordinal": 0.0}},
     "generator": {"notebook": {"minutes": 0.8, "config": GeneratorConfig(size=64, width=24)},
                   "shipped": {"steps": 3400, "config": GeneratorConfig()},

@@ -202,7 +202,8 @@ def main():
         (out / folder).mkdir(parents=True, exist_ok=True)
     with multiprocessing.get_context("spawn").Pool(given.processes) as pool:
         if "tracks" in given.jobs:
-            for _ in tqdm(pool.imap_unordered(partial(make_track, out), rows), "tracks", len(rows)):
+            work = sorted(rows, key=lambda row: row["split"])[::-1]             # test clips take longest: last
+            for _ in tqdm(pool.imap_unordered(partial(make_track, out), work), "tracks", len(work)):
                 pass
         if "films" in given.jobs:
             # test clips first: the chapters need them

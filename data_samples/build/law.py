@@ -25,7 +25,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from dirfa_edu.actor import neck_translation
-from dirfa_edu.animation import ATTRIBUTES, FPS, POSE, column
+from dirfa_edu.animation import ATTRIBUTES, FPS, LIPS, POSE, column
 from dirfa_edu.corpus import observed_events
 
 STEPS = 8                                # of 5 ms in a frame
@@ -133,7 +133,7 @@ def lips(phones, time, style, rng) -> np.ndarray:
         weight[inside] = LOOSE_WEIGHT if name in LOOSE else 1
         for au, value in target(name).items():
             X[inside, column(au)] = value * gain * (opening if au in ("AU25", "AU26") else 1)
-    X = gaussian_filter1d(X * weight[:, None], LIP_SMOOTHING * RATE, axis=0)
+    X[:, LIPS] = gaussian_filter1d(X[:, LIPS] * weight[:, None], LIP_SMOOTHING * RATE, axis=0)
     X /= gaussian_filter1d(weight, LIP_SMOOTHING * RATE)[:, None]
     effort = style.effort * np.exp(.06 * slow(len(time), 1.0, rng))         # drifts by 6 % over a second
     X *= effort[:, None]
@@ -192,7 +192,9 @@ def blinks(time, style, rng) -> np.ndarray:
     at = -30.0                                                  # started long before, so the clip begins anywhere in it
     while at < time[-1] + .2:
         at += rest + rng.gamma(2.5, (1 / style.blink_rate - rest) / 2.5)
-        x = np.maximum(x, rng.uniform(3.2, 4.8) * bump(time, at - .02, at + .02, .09, .18))
+        height = rng.uniform(3.2, 4.8)
+        if at > -.5:
+            x = np.maximum(x, height * bump(time, at - .02, at + .02, .09, .18))
     return x
 
 
@@ -215,11 +217,15 @@ def bump(time, start, end, rise, fall) -> np.ndarray:
 
 
 def slow(n: int, seconds: float, rng) -> np.ndarray:
-    """A stationary smooth Gaussian process of unit variance: white noise under a Gaussian kernel, (n,)."""
-    sigma = seconds * RATE
-    pad = int(4 * sigma)
-    white = rng.normal(size=n + 2 * pad)
-    return gaussian_filter1d(white, sigma, mode="constant")[pad:pad + n] * np.sqrt(2 * np.sqrt(np.pi) * sigma)
+    """A stationary smooth Gaussian process of unit variance: white noise under a Gaussian kernel of `seconds`, (n,).
+
+    Ten values in each `seconds`, joined by lines: it is too smooth to need more.
+    """
+    sigma = 10
+    x = np.arange(n) * sigma / (seconds * RATE)
+    white = rng.normal(size=int(x[-1]) + 2 + 8 * sigma)
+    smooth = gaussian_filter1d(white, sigma, mode="constant")[4 * sigma:-4 * sigma]
+    return np.interp(x, np.arange(len(smooth)), smooth) * np.sqrt(2 * np.sqrt(np.pi) * sigma)
 
 
 # standard deviation of OpenFace-like noise on each AU, before the dead zone
