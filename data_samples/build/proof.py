@@ -160,11 +160,17 @@ def heights(points: np.ndarray, scheme: int) -> tuple[dict, np.ndarray]:
             100 * np.linalg.norm(corners[:, 1] - corners[:, 0], axis=1) / unit)
 
 
+@cache
+def neutral(name: str) -> np.ndarray:
+    """An actor's neutral face, where every sweep begins: (256, 256, 3)."""
+    return actor(name).render(np.zeros(23), SIZE)
+
+
 def sweep(name: str, unit: str) -> tuple[np.ndarray, np.ndarray]:
     """One AU from 0 to 5 on a neutral face: pictures (11, 256, 256, 3), exact landmarks (11, 68, 2)."""
     Y = np.zeros((len(LEVELS), 23))
     Y[:, column(unit)] = LEVELS
-    return (np.stack([actor(name).render(y, SIZE) for y in Y]),
+    return (np.stack([neutral(name), *(actor(name).render(y, SIZE) for y in Y[1:])]),
             np.stack([actor(name).landmarks(y, SIZE) for y in Y]))
 
 
@@ -424,7 +430,7 @@ def nods(quick: bool) -> list[dict]:
     for clip in [c for c in Corpus().clips if c.kind != "probe"][::4 if quick else 1]:
         pitch = motion(clip)[:, POSE[0]].astype(np.float64)
         stresses = [(start + end) / 2 for _, start, end, stressed in clip.phones(stress=True) if stressed]
-        if clip.phones()[-1][2] > len(pitch) / FPS + .02:
+        if stresses and stresses[-1] > len(pitch) / FPS:
             unfit += 1
         elif stresses:
             sizes += nod_sizes(pitch, stresses, law.style(list(CAST).index(clip.actor))).tolist()
@@ -433,7 +439,7 @@ def nods(quick: bool) -> list[dict]:
     mean = np.mean([size for size in sizes if size > .15])
     return [figure("nod at a stressed vowel, shipped clean tracks", share, f"{NOD_SHARE:g}", low <= NOD_SHARE <= high,
                    (low, high), note=f"{len(sizes)} vowels"),
-            figure("clips whose phones outlast their track", unfit, "0", unfit == 0),
+            figure("clips with a stressed vowel after the end of their track", unfit, "0", unfit == 0),
             figure("size of those nods over the speaker's mean nod", mean, ".9 to 1.1", .9 < mean < 1.1)]
 
 
