@@ -421,21 +421,25 @@ def check(each: int = 8):
 
 
 def compare():
-    """Speak everything anew in a temporary folder and print per voice how it differs from what is shipped."""
+    """Speak everything anew in a temporary folder and print per voice how it differs from what is shipped.
+
+    Kokoro's sums depend a little on the processor, and the aligner may then choose otherwise for a phone here and there:
+    a voice is the same if all lengths agree within a frame, and in 95 % of its clips all phones and their starts do.
+    """
     with tempfile.TemporaryDirectory() as folder:
         make(pathlib.Path(folder))
         for voice in dict.fromkeys(TEST_VOICES):
-            length, times, other = [], [0.0], 0
+            length, moved = [], []
             for clip in [row[0] for row in readings() if row[2] == voice]:
                 (wave, rows), (wave2, rows2) = read_clip(clip), read_clip(clip, pathlib.Path(folder))
                 length.append(abs(len(wave) - len(wave2)) / SR)
-                if [row[0] for row in rows] == [row[0] for row in rows2]:
-                    times.append(max(abs(a[1] - b[1]) for a, b in zip(rows, rows2)))
-                else:
-                    other += 1
-            verdict = "same" if max(length) < FRAME and max(times) < FRAME and not other else "DIFFERENT"
-            print(f"{voice:8}{len(length):4} clips, lengths within {1000 * max(length):.1f} ms, "
-                  f"other phones in {other}, phone starts within {1000 * max(times):.0f} ms: {verdict}")
+                alike = [row[0] for row in rows] == [row[0] for row in rows2]
+                moved.append(max(abs(a[1] - b[1]) for a, b in zip(rows, rows2)) if alike else np.inf)
+            differ = np.array(moved) >= FRAME
+            same = max(length) < FRAME and differ.mean() < .05
+            print(f"{voice:8}{len(length):4} clips, lengths within {1000 * max(length):.1f} ms, phones differ in "
+                  f"{differ.sum()}, otherwise start within {1000 * np.max(np.array(moved)[~differ], initial=0):.0f} ms: "
+                  f"{'same' if same else 'DIFFERENT'}")
 
 
 def main():
