@@ -423,8 +423,8 @@ def check(each: int = 8):
 def compare():
     """Speak everything anew in a temporary folder and print per voice how it differs from what is shipped.
 
-    Kokoro's sums depend a little on the processor, and the aligner may then choose otherwise for a phone here and there:
-    a voice is the same if all lengths agree within a frame, and in 95 % of its clips all phones and their starts do.
+    The aligner's choice for a phone of kumo can hang on the last digit of its sound: a voice is the same if all lengths
+    agree within a frame, and in 95 % of its clips all phones and their starts do.
     """
     with tempfile.TemporaryDirectory() as folder:
         make(pathlib.Path(folder))
@@ -438,7 +438,7 @@ def compare():
             differ = np.array(moved) >= FRAME
             same = max(length) < FRAME and differ.mean() < .05
             print(f"{voice:8}{len(length):4} clips, lengths within {1000 * max(length):.1f} ms, phones differ in "
-                  f"{differ.sum()}, otherwise start within {1000 * np.max(np.array(moved)[~differ], initial=0):.0f} ms: "
+                  f"{differ.sum()}, else start within {1000 * np.max(np.array(moved)[~differ], initial=0):.0f} ms: "
                   f"{'same' if same else 'DIFFERENT'}")
 
 
