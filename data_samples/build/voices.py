@@ -423,8 +423,8 @@ def check(each: int = 8):
 def compare():
     """Speak everything anew in a temporary folder and print per voice how it differs from what is shipped.
 
-    The aligner's choice for a phone of kumo can hang on the last digit of its sound: a voice is the same if all lengths
-    agree within a frame, and in 95 % of its clips all phones and their starts do.
+    A voice is the same if all lengths agree within a frame, and in 95 % of its clips all phones and their starts do: a
+    few shipped clips of kumo were aligned before the order of the aligner's tries was settled.
     """
     with tempfile.TemporaryDirectory() as folder:
         make(pathlib.Path(folder))
