@@ -24,11 +24,13 @@ from .mapper import MapperConfig, MappingNetwork, load_mapper
 from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, smooth_weights
 
 # how far fed-back bins are moved in training, as a share of D: lips strongly, so that they listen to the audio and
-# not to themselves; expression lightly, or rare expressions freeze
+# not to themselves; expression lightly, or rare expressions freeze. When the network feeds back its own lips their
+# errors last for many frames, so lips also drift slowly away from the truth.
 HISTORY_NOISE = 0.008
 HISTORY_NOISE_LIPS = 0.05
+HISTORY_DRIFT_LIPS = 0.15
 PRESETS = {  # what the command `dirfa-edu train` runs
-    "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 6000, "batch": 12},
+    "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 4000, "batch": 12},
                "paper": {"steps": 400_000, "batch": 64, "window": 150, "ordinal": 0.0}},
     "generator": {"notebook": {"minutes": 0.8, "config": GeneratorConfig(size=64, width=24)},
                   "shipped": {"steps": 3400, "config": GeneratorConfig()},
@@ -97,9 +99,12 @@ def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: 
     previous, started = y[:, :-1].clamp(min=0), y[:, :-1] < bins.bins
     spread = torch.full((N_ATTRIBUTES,), HISTORY_NOISE * bins.bins)
     spread[LIPS] = HISTORY_NOISE_LIPS * bins.bins
-    hit = (torch.rand(batch, window, 1, generator=noise) < 0.4) & started
-    moved = previous + (torch.randn(previous.shape, generator=noise) * spread).round().long()
-    previous = torch.where(hit, moved.clamp(0, bins.bins - 1), previous)
+    hit = torch.rand(batch, window, 1, generator=noise) < 0.4
+    moved = previous + hit * (torch.randn(previous.shape, generator=noise) * spread).round().long()
+    knots = torch.randn(batch, len(LIPS), window // 10 + 2, generator=noise) * torch.rand(batch, 1, 1, generator=noise)
+    drift = nn.functional.interpolate(HISTORY_DRIFT_LIPS * bins.bins * knots, window, mode="linear")  # (B, lips, T)
+    moved[..., LIPS] += drift.transpose(1, 2).round().long()
+    previous = torch.where(started, moved.clamp(0, bins.bins - 1), previous)
     return augment(A, noise), previous, y[:, 1:]
 
 

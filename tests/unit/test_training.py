@@ -99,25 +99,27 @@ def test_batches_are_shifted_by_one_frame_and_padded():
     bins = Discretizer.fit([clip.Y for clip in CLIPS], 20)
     data = [(torch.from_numpy(c.A), [torch.from_numpy(bins.encode(c.Y))]) for c in CLIPS]
     noise = torch.Generator().manual_seed(0)
-    kept = training.HISTORY_NOISE, training.HISTORY_NOISE_LIPS
-    training.HISTORY_NOISE = training.HISTORY_NOISE_LIPS = 0.0
+    kept = training.HISTORY_NOISE, training.HISTORY_NOISE_LIPS, training.HISTORY_DRIFT_LIPS
+    training.HISTORY_NOISE = training.HISTORY_NOISE_LIPS = training.HISTORY_DRIFT_LIPS = 0.0
     try:
         A, previous, y = training.mapper_batch(data, bins, 8, 70, noise)
     finally:
-        training.HISTORY_NOISE, training.HISTORY_NOISE_LIPS = kept
+        training.HISTORY_NOISE, training.HISTORY_NOISE_LIPS, training.HISTORY_DRIFT_LIPS = kept
     assert (y[:, 60:] == -100).all() and (y[:, :60] >= 0).all()  # clips have 60 frames, windows 70
     assert torch.equal(previous[:, 1:60], y[:, :59])
     assert (previous[:, 0] == 20).all()
 
 
-def test_corruption_hits_lips_harder_than_expression():
+def test_corruption_hits_lips_harder_than_expression_and_lasts_for_many_frames():
     bins = Discretizer.fit([clip.Y for clip in CLIPS], 500)
     data = [(torch.from_numpy(c.A), [torch.full((60, 23), 250)]) for c in CLIPS]
-    _, previous, _ = training.mapper_batch(data, bins, 32, 50, torch.Generator().manual_seed(0))
-    moved = (previous[:, 1:] - 250).float()
-    lips, upper = moved[..., training.LIPS].std(), moved[..., training.GROUPS["upper"]].std()
-    assert 4 < lips / upper < 8
-    assert (moved == 0).float().mean() > 0.5
+    _, previous, _ = training.mapper_batch(data, bins, 64, 50, torch.Generator().manual_seed(0))
+    moved = (previous[:, 1:] - 250).float()  # (B, T, 23)
+    lips, upper = moved[..., training.LIPS], moved[..., training.GROUPS["upper"]]
+    assert 8 < lips.std() / upper.std() < 30
+    assert (upper == 0).float().mean() > 0.5
+    later = [float((x[:, 5:] * x[:, :-5]).mean() / x.square().mean()) for x in (lips, upper)]
+    assert later[0] > 0.4 and abs(later[1]) < 0.1
 
 
 def test_repeating_the_last_bin_costs_nothing_on_a_still_face_and_much_on_noise():
