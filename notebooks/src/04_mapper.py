@@ -30,8 +30,8 @@ import numpy as np
 import torch
 from torch.testing import assert_close
 
-from dirfa_edu import (CHAPTER_CLIP, GROUPS, Corpus, MapperConfig, MappingNetwork, checks, column, data_path, explorers,
-                       generate, load_pretrained, losses, metrics, plots, sampling, training)
+from dirfa_edu import (CHAPTER_CLIP, GROUPS, LIPS, POSE, UPPER, Corpus, MapperConfig, MappingNetwork, checks, column,
+                       data_path, explorers, generate, load_pretrained, losses, metrics, plots, sampling, training)
 
 MINUTES = 0.6
 FRAME = 17
@@ -374,8 +374,10 @@ print("it is surer of the smile than of the lips at this frame:", bool(likely[co
 
 # %% [markdown]
 # **What you saw.** The lips are a hill about the truth, the smile a spike at bin 0 with a thin tail where a smile
-# could begin (mind the log scale). And the hill is a comb: to cross-entropy bins 237 and 238 are as different as
-# 237 and 4, so each tooth is learned by itself, from few examples.
+# could begin (mind the log scale). To Eq. 5 alone bins 237 and 238 are as different as 237 and 4: each bin would be
+# learned by itself, from few examples, and the hill would be a comb. The shipped network, and yours above, had
+# *ordinal* targets, a bell of two bins' width about the true one that leaves bin 0 alone (ours, not the paper's:
+# `losses.cross_entropy(..., ordinal=2)`).
 #
 # Over the whole sentence, the likelihood of one attribute is a heat map (ten bins together, to see the shape). Each
 # column is one frame, its largest value brightest; the truth is white. Lips are read from the sound and the past;
