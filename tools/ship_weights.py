@@ -20,7 +20,7 @@ from dirfa_edu.training import PRESETS
 ABOUT = {
     "mapper": ("Mapping network: audio features and past animation to a distribution over 500 bins for 23 attributes "
                "(Eq. 3).", load_mapper, evaluate_mapper,
-               "Three synthetic training voices: other speakers, accents and noisy rooms give weaker lips. Expression "
+               "Four synthetic training voices: other speakers, accents and noisy rooms give weaker lips. Expression "
                "follows the sample corpus's motion law, not real people's habits. English only."),
     "generator": ("Generation network: one portrait and 23 attributes to a picture (Eq. 6), 128 px.", load_generator,
                   evaluate_generator,
