@@ -2,6 +2,8 @@
 
     python data_samples/build/sheet.py
 """
+import json
+
 import numpy as np
 
 from dirfa_edu.animation import ATTRIBUTES, FPS
@@ -63,11 +65,22 @@ def stats() -> str:
     return "\n".join(rows)
 
 
+def proof() -> str:
+    """What `proof.py all --json data_samples/results/proof.json` found, in Markdown: every figure that has a wish."""
+    rows = ["| figure | value | 95 % interval | wanted | holds |", "|---" * 5 + "|"]
+    for name, got in json.loads(data_path("results", "proof.json").read_text()).items():
+        if got["holds"] is not None:
+            interval = "" if got["low"] is None else f"{got['low']:.3g} to {got['high']:.3g}"
+            verdict = "yes" if got["holds"] else "**no**"
+            rows.append(f"| {name} | {got['value']:.4g} | {interval} | {got['wanted']} | {verdict} |")
+    return "\n".join(rows)
+
+
 def write_sheet() -> None:
     """Put the measured tables between their marks in data_samples/README.md."""
     path = data_path("README.md")
     text = path.read_text()
-    for name, table in (("counts", counts()), ("statistics", stats())):
+    for name, table in (("counts", counts()), ("statistics", stats()), ("proof", proof())):
         before, _, rest = text.partition(f"<!-- {name} -->\n")
         _, _, after = rest.partition(f"<!-- end of {name} -->")
         text = f"{before}<!-- {name} -->\n{table}\n<!-- end of {name} -->{after}"
