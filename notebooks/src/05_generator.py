@@ -250,7 +250,7 @@ face(axes[1, 1], painted, "painted")
 face(axes[1, 2], keep[0, 0], "keep: dark = painted")
 for ax in axes[1, ::2]:
     ax.images[0].set_clim(0, 1)
-plots.show(fig, alt="Six pictures: the source with arrows of the flow, the strongest mask channel, the warped source, the "
+plots.show(fig, dpi=60, alt="Six pictures: the source with arrows of the flow, the strongest mask channel, the warped source, the "
            "occlusion map, the painted picture, and the map that chooses between the two.")
 print("picture = keep * warped + (1 - keep) * painted: equal")
 
