@@ -17,7 +17,7 @@ class ToyClip:
     def __init__(self, i, frames=60):
         rng = np.random.default_rng(i)
         loud = 0.5 + 0.5 * np.sin(np.arange(frames) / 4 + rng.random())
-        self.name, self.voice = f"toy{i}", "toy"
+        self.name, self.text, self.voice = f"toy{i}", f"sentence {i}", "toy"
         self._A = (0.5 * loud[:, None] + 0.05 * rng.random((frames, 400))).astype(np.float32)
         self._Y = np.zeros((frames, 23), np.float32)
         self._Y[:, LIPS] = 2 * loud[:, None]
