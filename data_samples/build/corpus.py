@@ -211,7 +211,7 @@ def main():
             for _ in tqdm(pool.imap_unordered(partial(make_film, out), work), "films", len(work)):
                 pass
     if "manifest" in given.jobs:
-        write_manifest(rows, out)
+        write_manifest(plan(), out)                     # always whole
     if "compare" in given.jobs:
         problems = compare(rows, out)
         raise SystemExit("\n".join(problems[:20]) if problems else 0)
