@@ -22,6 +22,7 @@ from pathlib import Path
 
 import law
 import numpy as np
+import sheet
 from scipy.linalg import cho_factor, cho_solve, toeplitz
 from scipy.stats import norm, spearmanr
 from scipy.stats import t as student
@@ -72,12 +73,6 @@ UNITS = {
     "AU26": ("chin down", lambda y, w: y["chin"]),
     "AU45": ("eye shut", lambda y, w: y["upper lid"] - y["lower lid"]),
 }
-# mean, std, 99 % measured over five talking-head recordings by OpenFace, 19.1 thousand frames; the recordings are not
-# shipped and nothing was fitted to them
-REAL = dict(zip(ATTRIBUTES[:17], [
-    (.11, .22, 1.11), (.05, .12, .57), (.12, .15, .65), (.03, .08, .35), (.01, .08, .32), (1.25, .76, 2.76),
-    (.04, .09, .42), (.03, .12, .57), (.14, .23, 1.20), (.03, .14, .77), (.11, .18, .80), (.32, .27, 1.14),
-    (.12, .24, 1.12), (.11, .23, 1.09), (.56, .53, 2.02), (.43, .52, 2.30), (.16, .42, 2.30)]))
 REAL_ZEROS, REAL_MEMORY = {"AU25": .20, "AU06": .96}, (.16, .24)     # the extremes over AUs; s to 1/e of AU25, AU26
 
 
@@ -539,7 +534,7 @@ def statistics(quick: bool) -> list[dict]:
     Y, rows = np.concatenate(tracks), []
     print("| AU | mean | std | 99 % | zeros | real mean | real std | real 99 % | ratio of means | of stds | of 99 % |")
     print("|---" * 11 + "|")
-    for name, real in REAL.items():
+    for name, real in zip(ATTRIBUTES, sheet.REAL):
         y = Y[:, column(name)]
         ours = y.mean(), y.std(), np.quantile(y, .99)
         print(f"| {name} | {ours[0]:.2f} | {ours[1]:.2f} | {ours[2]:.2f} | {(y == 0).mean():.0%} |"
