@@ -293,7 +293,8 @@ def make(folder: pathlib.Path, sdist: str | None = None):
         if (folder / f"phones/{clip}.json").exists() and (folder / f"audio/{clip}.ogg").exists():
             continue
         wave, phones = speak(voice, text, *how)
-        write_ogg(folder / f"audio/{clip}.ogg", wave)
+        if not (folder / f"audio/{clip}.ogg").exists():
+            write_ogg(folder / f"audio/{clip}.ogg", wave)
         write_phones(folder / f"phones/{clip}.json", mark_stress(phones, text))
     if folder == ROOT:
         for name, wave, text in real_recordings(sdist):
