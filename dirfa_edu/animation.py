@@ -94,11 +94,19 @@ def write_openface(path: str | Path, Y: np.ndarray, offset: np.ndarray | None = 
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(HEADER)
     for t in range(len(Y)):
-        rows.writerow([t + 1, f"{t / FPS:.3f}", "0.98" if success[t] else "0.00", success[t]]
-                      + [f"{v:.1f}" for v in pose[t, 3:]] + [f"{v:.4f}" for v in pose[t, :3]]
-                      + [f"{v:.2f}" for v in Y[t, :17]])
+        rows.writerow(openface_row(t, np.concatenate([Y[t, :17], pose[t]]), success[t]))
     with atomic_path(path) as temporary:
         temporary.write_text(text.getvalue())
+
+
+def openface_row(t: int, y: np.ndarray, success: int = 1) -> list[str]:
+    """Frame t (from 0) with attributes y (23,), pose absolute, as an OpenFace file writes it: a text per HEADER column.
+
+    >>> openface_row(0, np.zeros(23))[:5]
+    ['1', '0.000', '0.98', '1', '0.0']
+    """
+    return ([f"{t + 1}", f"{t / FPS:.3f}", "0.98" if success else "0.00", f"{success}"]
+            + [f"{v:.1f}" for v in y[20:]] + [f"{v:.4f}" for v in y[17:20]] + [f"{v:.2f}" for v in y[:17]])
 
 
 def check_animation(Y: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from . import plots
 from .actor import ACTORS, Actor
-from .animation import ATTRIBUTES, AUS, HEADER, POSE, POSES, column
+from .animation import ATTRIBUTES, AUS, HEADER, POSE, POSES, column, openface_row
 from .files import InputError
 
 SIZE = 128        # pixels drawn
@@ -90,8 +90,7 @@ def csv_cells(**values: float) -> list[str]:
     """
     Z = attributes(**values)
     Z[POSE] += NEUTRAL_POSE
-    return (["1", "0.000", "0.98", "1"] + [f"{v:.1f}" for v in Z[20:]] + [f"{v:.4f}" for v in Z[17:20]]
-            + [f"{v:.2f}" for v in Z[:17]])
+    return openface_row(0, Z)
 
 
 def small_multiples(actor: str = "iris"):
