@@ -12,7 +12,7 @@ from . import hair as hairdo
 from . import render as r
 from .files import InputError, data_path
 from .looks import ACTORS, Look, draw_look
-from .paint import backdrop, beard_mask, cloth_edge, furrows, gloss, look_vector, ribbons, skin_colour
+from .paint import backdrop, beard_mask, cloth_edge, furrows, gloss, lash_density, look_vector, ribbons, skin_colour
 from .shading import shade
 
 __all__ = ["ACTORS", "Actor", "rotation", "neck_translation"]
@@ -146,7 +146,8 @@ class Actor:
 
         blocks = [dict(place=coated, normal=normals, tangent=hairdo.flow(rest, normals, look), rest=rest,
                        colour=skin_colour(rest, masks, part, scalp, look), spec=gloss(rest, masks, part, look),
-                       hair=np.maximum(scalp, .62 * beard), cloth=cloth, ao=np.ones(n), head=data["head"][drawn] / 255)]
+                       hair=np.maximum(scalp, .62 * beard) + lash_density(rest, part, look), cloth=cloth,
+                       ao=np.ones(n), head=data["head"][drawn] / 255)]
         kinds = np.array([r.SKIN, r.WET, r.WET, r.WET, r.LASH])[part[triangles[:, 0]]]
         tri, kind, start = [triangles], [kinds], n
         directions, eye_triangles = r.eye_grid()
@@ -160,22 +161,20 @@ class Actor:
             kind.append(np.full(len(eye_triangles), r.EYE))
             start += m
         grown = hairdo.locks(look, coated, normals, scalp, triangles[:self.skin_triangles], rest, rng)
-        if grown is not None:
-            block, ribbon = ribbons(*grown, look)
-            behind = (block["normal"][:, 2] < -.45) & (block["place"][:, 1] > 7.0)       # never seen
-            ribbon = ribbon[~behind[ribbon].any(1)]
-            blocks.append(block)
-            tri.append(ribbon + start)
-            kind.append(np.full(len(ribbon), r.HAIR))
-            start += len(block["place"])
+        block, ribbon = ribbons(*grown, look)
+        behind = (block["normal"][:, 2] < -.45) & (block["place"][:, 1] > 7.0)           # never seen
+        ribbon = ribbon[~behind[ribbon].any(1)]
+        blocks.append(block)
+        tri.append(ribbon + start)
+        kind.append(np.full(len(ribbon), r.HAIR))
+        start += len(block["place"])
 
         joined = {k: np.concatenate([b[k] for b in blocks]) for k in blocks[0]}
         self.triangles = np.ascontiguousarray(np.concatenate(tri), np.int32)
         self.material = np.concatenate(kind).astype(np.uint8)
         self.two_sided = (self.material == r.HAIR) | (self.material == r.LASH)
         cast = np.ones(len(self.triangles), bool)
-        if grown is not None:                                        # every second lock casts shadow enough
-            cast[-len(ribbon):] = (ribbon[:, 0] // (2 * grown[0].shape[1])) % 2 == 0
+        cast[-len(ribbon):] = (ribbon[:, 0] // (2 * grown[0].shape[1])) % 2 == 0     # every second lock is enough
         self.casters, self.casters_two_sided = self.triangles[cast], self.two_sided[cast]
         self.places = joined["place"].astype(np.float32)
         self.normals, self.tangents = joined["normal"].astype(np.float32), joined["tangent"].astype(np.float32)
@@ -186,6 +185,8 @@ class Actor:
         self.static = np.concatenate([joined["rest"], joined["colour"], np.ones((start, 1)), joined["spec"][:, None],
                                       joined["hair"][:, None], joined["cloth"][:, None]], 1).astype(np.float32)
         self.static[:, r.AO] = self.occlusion(joined, n, part, masks["inside-mouth"])
+        self.wet = np.flatnonzero(np.isin(part, (UPPER, LOWER, TONGUE)))
+        self.wet_static = self.static[self.wet, r.COLOUR:r.HAIR_MASK].copy()
         self.look_vector = look_vector(look)
         self.tone = r.tone_curve()
         self.pictures = {}
@@ -267,6 +268,9 @@ class Actor:
             s = 3 * size                                           # sub-pixels: fine hair needs nine to a pixel
             self.pictures[size] = (np.empty((s, s), np.float32), np.empty((s, s), np.int32), backdrop(self.look, size))
         depth, seen, background = self.pictures[size]
+        lips = places[self.landmark_vertices[[62, 66]]]               # closed lips let no light in
+        light = .05 + .95 * hairdo.smooth(np.linalg.norm(lips[0] - lips[1]), .015, .09)
+        self.static[self.wet, r.COLOUR:r.HAIR_MASK] = light * self.wet_static
         shadow, ignored = np.empty((SHADOW, SHADOW), np.float32), np.empty((SHADOW, SHADOW), np.int32)
         r.raster(r.see_from(self.light_space, places), self.casters, self.casters_two_sided, shadow, ignored)
         points = self.project(places, len(depth))

@@ -11,15 +11,13 @@ from .render import compiled
 CENTRE = np.array([0.0, 7.3, 0.3])       # middle of the resting head
 # kind: (coat at the sides, coat on top, curls per dm or 0, number of locks, length of a lock, its width)
 STYLES = {
-    "buzz": (.022, .035, 40, 1500, .05, .020), "bald": (.030, .0, 40, 700, .06, .020),
+    "buzz": (.020, .028, 40, 2000, .060, .018), "bald": (.030, .0, 40, 700, .06, .020),
     "short": (.06, .18, 0, 1800, .24, .026),
     "side": (.08, .24, 0, 1800, .30, .028), "curly": (.14, .28, 16, 1900, .20, .030),
     "afro": (.42, .50, 16, 2200, .24, .030),
     "bob": (.08, .10, 0, 1000, 2.3, .07), "long": (.08, .10, 0, 1000, 3.5, .07), "wavy": (.10, .13, 0, 1000, 3.0, .07),
-    "tied": (.055, .085, 0, 1200, .34, .026),
+    "tied": (.055, .085, 0, 1200, .15, .026),
 }
-
-
 HANGING = "bob", "long", "wavy"
 
 
@@ -45,7 +43,10 @@ def above_hairline(rest, look: Look):
     """Degrees above the hairline (n,)."""
     az, el = angles(rest)
     line = np.interp(az, [0, 18, 30, 45, 58, 66, 85, 105, 130, 180], [36, 36, 37, 35, 25, 9, 3, 3, -22, -32])
-    return el - line - look.hairline * np.interp(az, [0, 12, 30, 50, 70], [.6, .8, 1.4, .8, 0])
+    x = rest[:, 0]
+    ragged = 3 if look.hair in HANGING else 0 if look.hair == "tied" else \
+        1.3 * np.sin(13 * x + 9 * look.hairline) + np.sin(29 * x + look.hairline)
+    return el - line - ragged - look.hairline * np.interp(az, [0, 12, 30, 50, 70], [.6, .8, 1.4, .8, 0])
 
 
 def scalp_mask(rest, ears, look: Look):
@@ -114,9 +115,11 @@ def curtain(look: Look, places, normals, mask, rng):
     middle = np.array([0, low, (head[:, 2].max() + head[:, 2].min()) / 2])
     radius = np.array([np.abs(head[:, 0]).max() + .01, top - low, (head[:, 2].max() - head[:, 2].min()) / 2])
     side = np.where(rng.random(count) < .5, -1.0, 1.0)
-    u = rng.random(count) ** 1.7                                           # along the parting, from front to back
-    start_el = np.radians(np.interp(u, [0, .1, .5, 1], [40, 52, 88, 40]) + rng.normal(0, 3, count))
-    start_az = np.radians(np.interp(u, [0, .45, .55, 1], [3, 60, 120, 176])) + rng.normal(0, .03, count)
+    under = np.arange(count) < .3 * count                             # wide locks below, fine ones above
+    u = np.maximum(rng.random(count) ** 1.7, .12 * under)             # along the parting, from front to back
+    start_el = np.radians(np.interp(u, [0, .1, .5, 1], [42, 52, 88, 40])
+                          + rng.normal(0, 1, count) * np.interp(u, [0, .2], [.5, 3]))
+    start_az = np.radians(np.interp(u, [0, .45, .55, 1], [0, 60, 120, 176]) + rng.normal(0, 1, count))
     end_az = np.radians(np.interp(u, [0, .25, 1], [64, 80, 176]) + rng.normal(0, 4, count))
 
     def toward(az, el):
@@ -124,7 +127,7 @@ def curtain(look: Look, places, normals, mask, rng):
 
     a, b = toward(start_az, start_el), toward(end_az, np.interp(u, [0, .4], [.12, -.05]))
     angle = np.arccos((a * b).sum(1).clip(-1, 1))[:, None]
-    under = np.arange(count)[:, None] < .3 * count                    # wide locks below, fine ones above
+    under = under[:, None]
     lift = np.where(under, .02, .05) + np.where(under, .06, .12) * rng.random((count, 1)) + .05 * (look.hair == "wavy")
     steps, lines, pushes = 14, [], []
     over = np.radians(75) * radius[1]                                 # about the length of the arc
@@ -172,7 +175,10 @@ def tufts(look: Look, places, normals, mask, triangles, rest, rng):
     lines = [p]
     for s in range(segments):
         k = s / segments
-        d = .6 * out + np.sin(phase + 7 * k) + .2 * jitter if curly else out * (.20 - .35 * k) + comb + .08 * jitter
+        if STYLES[look.hair][0] < .04:                                # cropped hair stands on end
+            d = .7 * out + .5 * comb + .25 * jitter
+        else:
+            d = .6 * out + np.sin(phase + 7 * k) + .2 * jitter if curly else out * (.2 - .35 * k) + comb + .08 * jitter
         p = p + unit(d) * (long / segments)[:, None]
         lines.append(p)
     head = places[mask > .5]
@@ -180,13 +186,11 @@ def tufts(look: Look, places, normals, mask, triangles, rest, rng):
 
 
 def locks(look: Look, places, normals, mask, triangles, rest, rng):
-    """Grow the locks: centre lines (m, k, 3), outward directions (m, k, 3), widths (m, k) and shades (m,), or None.
+    """Grow the locks: centre lines (m, k, 3), outward directions (m, k, 3), widths (m, k) and shades (m,).
 
     `places`, `normals` describe the actor's own coated skin, `mask` its scalp.
     """
     _, _, _, count, _, width = STYLES[look.hair]
-    if not count:
-        return None
     hanging = look.hair in HANGING
     line, middle = (curtain(look, places, normals, mask, rng) if hanging
                     else tufts(look, places, normals, mask, triangles, rest, rng))

@@ -39,7 +39,7 @@ CAST = {
 }
 ACTORS = {name: row[0] for name, row in CAST.items()}
 
-SKIN = np.array([(.590, .350, .255), (.500, .285, .195), (.330, .170, .105), (.180, .085, .050), (.082, .040, .025)])
+SKIN = np.array([(.560, .325, .235), (.500, .285, .195), (.330, .170, .105), (.180, .085, .050), (.082, .040, .025)])
 HAIR = {"black": (.010, .009, .009), "dark brown": (.030, .017, .011), "brown": (.072, .036, .019),
         "light brown": (.150, .085, .045), "blond": (.300, .195, .095), "red": (.170, .050, .018)}
 GREY = np.array((.33, .32, .31))
@@ -110,7 +110,7 @@ def draw_look(who: str | int) -> Look:
     skin = SKIN[i] ** (1 - x + i) * SKIN[i + 1] ** (x - i) * rng.uniform(.95, 1.05, 3)
     skin = skin * np.array([1, 1 + .03 * share[1], 1 - .04 * share[1]])
     female = sex == "f"
-    rouge = rng.uniform(.75, 1.0) if female else 1.1
+    rouge = rng.uniform(.75, 1.0) if female else .95
     lips = skin * (np.array([.86, .50 * rouge, .58 * rouge]) if tone < .55 else np.array([1.15, .80, .95]))
 
     curls = share[2] > .55

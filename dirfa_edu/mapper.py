@@ -100,7 +100,10 @@ class MappingNetwork(nn.Module):
         self.embedding = nn.Embedding(N_ATTRIBUTES * (D + 1), d)
         nn.init.normal_(self.embedding.weight, std=0.03)
         self.values = nn.Linear(N_ATTRIBUTES, d)  # the same bins as numbers: neighbours in value start out alike
-        self.audio = nn.Sequential(nn.Linear(config.audio, 256), nn.GELU(), nn.Linear(256, d))
+        hidden = 512  # of the audio encoder
+        self.audio = nn.Sequential(
+            nn.Linear(config.audio, hidden), nn.GELU(), nn.Dropout(config.dropout),
+            nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(hidden, d))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(d)
         self.head = nn.Linear(d, N_ATTRIBUTES * (D if config.probabilistic else 1))

@@ -32,10 +32,10 @@ def skin_colour(rest, masks, part, scalp, look: Look) -> np.ndarray:
     red = np.array([1.08, .92, .90]) if dark else np.array([1.06, .80, .78])
     colour = np.tile(skin, (len(rest), 1))
     inside = smooth(masks["inside-mouth"], .3, .9)
-    lips = smooth(masks["lips"], .25, .8) * (1 - inside)
+    lips = smooth(masks["lips"], .2, .65) * (1 - inside)
     cheek, nose, chin = bump(rest, .42, 6.92, .22, .2), bump(rest, 0, 6.95, .15, .12), bump(rest, 0, 6.2, .22, .15)
     socket, lid = bump(rest, .31, 7.2, .2, .1), masks["eyelids"]
-    for weight in (.6 * cheek, .6 * nose, .6 * masks["ears"], .35 * chin):
+    for weight in (.75 * cheek, .75 * nose, .6 * masks["ears"], .35 * chin):
         colour = blend(colour, weight, skin * red)
     colour = blend(colour, .45 * socket, skin * (.82, .72, .74))
     colour = blend(colour, .3 * bump(rest, 0, 7.8, .5, .25), skin * (1.04, 1.02, .98))
@@ -46,7 +46,7 @@ def skin_colour(rest, masks, part, scalp, look: Look) -> np.ndarray:
     colour = blend(colour, .85 * scalp, np.array(look.hair_colour) * .6 + .12 * skin)
     colour[np.isin(part, (UPPER, LOWER))] = teeth_colour(rest, part)[np.isin(part, (UPPER, LOWER))]
     colour[part == TONGUE] = .36, .12, .11
-    colour[part == LASH] = np.array(look.hair_colour) * .15 + (.06 if look.female else .24) * skin
+    colour[part == LASH] = skin * (.75, .62, .60)
     return colour.clip(.002, 1)
 
 
@@ -54,13 +54,22 @@ def beard_mask(rest, masks) -> np.ndarray:
     """Where a beard grows (n,): jaw, cheeks' edge, chin and upper lip."""
     x, y, z = np.abs(rest[:, 0]), rest[:, 1], rest[:, 2]
     back = np.maximum(0, 1.35 - z)                      # the jaw bone rises towards the ear
-    jaw = smooth(y, 6.62 + .55 * back, 6.36 + .50 * back) * smooth(y, 6.06 + .66 * back, 6.18 + .66 * back)
     side = smooth(x, .46, .66) * smooth(y, 7.3, 6.9) * smooth(z, 1.1, .70) * smooth(z, .30, .5)
-    side = side * smooth(y, 6.06 + .66 * back, 6.18 + .66 * back)
-    around = smooth(y, 6.83, 6.75) * smooth(x, .42, .22) * smooth(y, 6.2, 6.5) * smooth(z, 1.1, 1.3)
-    lips = smooth(masks["lips"], .25, .7)
-    return np.maximum(np.maximum(jaw, side), around) * (1 - lips) * (1 - smooth(masks["inside-mouth"], .1, .4)) \
-        * (1 - smooth(masks["ears"], 0, .2))
+    jaw = np.maximum(side, smooth(y, 6.62 + .55 * back, 6.36 + .50 * back))
+    jaw = jaw * smooth(y, 6.06 + .66 * back, 6.18 + .66 * back)
+    around = smooth(np.hypot(x / .36, (y - 6.58) / .235), 1.12, .72) * smooth(y, 6.2, 6.5) * smooth(z, 1.1, 1.3)
+    lips = smooth(masks["lips"], .45, .9) * smooth(y, 6.52, 6.57)        # it laps over the lower lip
+    bare = (1 - lips) * (1 - smooth(masks["inside-mouth"], .1, .4)) * (1 - smooth(masks["ears"], 0, .2))
+    return np.maximum(jaw, around) * bare
+
+
+def lash_density(rest, part, look: Look) -> np.ndarray:
+    """How thick the lashes are at each vertex (n,): 1 at the lid .. 0 at the tips, 0 elsewhere."""
+    lash, density = part == LASH, np.zeros(len(rest))
+    lids = rest[(part == 0) & (rest[:, 2] > 1) & (abs(rest[:, 1] - 7.25) < .25)]
+    far = np.sqrt(((rest[lash][:, None] - lids) ** 2).sum(-1).min(1))
+    density[lash] = (1 if look.female else .6) * smooth(far, .06, .01)
+    return density
 
 
 def teeth_colour(rest, part):
@@ -81,7 +90,8 @@ def gloss(rest, masks, part, look: Look) -> np.ndarray:
     """Strength of the skin's shine (n,): oily nose and forehead, moist lips."""
     inside = smooth(masks["inside-mouth"], .3, .9)
     lips = smooth(masks["lips"], .25, .8) * (1 - inside)
-    shine = .45 + .8 * lips + .35 * bump(rest, 0, 6.95, .12, .2) + .2 * bump(rest, 0, 7.8, .5, .25) + .5 * inside
+    shine = .45 + (.8 if look.female else .35) * lips + .35 * bump(rest, 0, 6.95, .12, .2)
+    shine = shine + .2 * bump(rest, 0, 7.8, .5, .25) + .5 * inside
     shine = shine * (1 - .7 * look.beard * beard_mask(rest, masks))
     return np.where(part == LASH, 0, np.where(part == 0, shine, .9))
 

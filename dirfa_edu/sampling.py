@@ -18,8 +18,8 @@ from .files import InputError
 from .mapper import MappingNetwork
 
 # ours, not the paper's: lips tight, expression and pose loose. k counts bins, so it is scaled with D.
-TOP_K = {"lips": 10, "upper": 60, "blink": 60, "pose": 20}
-TEMPERATURE = {"lips": 0.7, "upper": 0.92, "blink": 1.1, "pose": 0.85}
+TOP_K = {"lips": 10, "upper": 60, "blink": 60, "pose": 40}
+TEMPERATURE = {"lips": 0.5, "upper": 0.92, "blink": 1.1, "pose": 0.85}
 NOISE_BLOCK = 64  # frames of noise drawn at once
 
 

@@ -48,17 +48,16 @@ def shade(points, triangles, material, seen, moving, static, eye, lights, light_
     furrows: see paint.furrows.
     """
     size, sub = image.shape[0], seen.shape[0] // image.shape[0]
-    a = np.empty(19, np.float32)
+    a, total = np.empty(19, np.float32), np.empty(3)
     for row in range(size):
         for column in range(size):
-            sum_r, sum_g, sum_b = 0.0, 0.0, 0.0
+            total[:] = 0
             for cell in range(sub * sub):
                 py, px = row * sub + cell // sub, column * sub + cell % sub
                 k = seen[py, px]
                 if k < 0:
-                    sum_r += background[row, column, 0]
-                    sum_g += background[row, column, 1]
-                    sum_b += background[row, column, 2]
+                    for c in range(3):
+                        total[c] += background[row, column, c]
                     continue
                 i, j, l = triangles[k, 0], triangles[k, 1], triangles[k, 2]
                 x0, y0 = points[i, 0], points[i, 1]
@@ -104,9 +103,9 @@ def shade(points, triangles, material, seen, moving, static, eye, lights, light_
                         hair = 0.0
                     else:
                         blotch = noise(rx * 7, ry * 7, rz * 7)
-                        mottle = 0.05 * grain + 0.05 * noise(rx * 17 + 3, ry * 17, rz * 17)
-                        r, g, b = r * (1 + mottle + 0.02 * blotch), g * (1 + mottle - 0.05 * blotch), \
-                            b * (1 + mottle - 0.06 * blotch)
+                        mottle = 0.06 * grain + 0.06 * noise(rx * 17 + 3, ry * 17, rz * 17)
+                        r, g, b = r * (1 + mottle + 0.02 * blotch), g * (1 + mottle - 0.09 * blotch), \
+                            b * (1 + mottle - 0.10 * blotch)
                         if rz > 0.6:
                             crease = creases(rx, ry, furrows)
                             r, g, b = r * (1 - 0.42 * crease), g * (1 - 0.55 * crease), b * (1 - 0.58 * crease)
@@ -159,14 +158,21 @@ def shade(points, triangles, material, seen, moving, static, eye, lights, light_
                     # catch-light: the mirror direction hits a soft window, low enough to clear the lid
                     d = 2 * (nx * vx + ny * vy + nz * vz)
                     mx, my, mz = d * nx - vx, d * ny - vy, d * nz - vz
-                    toward = (0.36 if lights[0, 0] > 0 else -0.36) * mx + 0.14 * my + 0.922 * mz
-                    glint = 1.5 * step(toward, 0.935, 0.98)
+                    toward = (0.36 if lights[0, 0] > 0 else -0.36) * mx + 0.06 * my + 0.931 * mz
+                    glint = 1.15 * step(toward, 0.935, 0.98)
+                elif kind == LASH:                         # strokes on the lid; what lies between them looks like skin
+                    strand = noise(rx * 160, ry * 26, rz * 40)
+                    hair = step(hair + 0.35 * strand, 0.25, 0.75)
+                    r, g, b = r + hair * (0.3 * look[19] - r), g + hair * (0.3 * look[20] - g), \
+                        b + hair * (0.3 * look[21] - b)
+                    nx, ny, nz = vx, vy, vz
+                    kind, spec = SKIN, 0.0
                 elif kind == HAIR:
                     fibre = 1.0
                     dark = 1 + 0.35 * noise(rx, ry, rz)
                     r, g, b = r * dark, g * dark, b * dark
                     ao *= 1 - 0.7 * step(nx * vx + ny * vy + nz * vz, 0.0, -0.6)       # the inside of a curtain
-                if kind != HAIR and kind != LASH and nx * vx + ny * vy + nz * vz < 0:
+                if kind != HAIR and nx * vx + ny * vy + nz * vz < 0:
                     nx, ny, nz = -nx, -ny, -nz
                 inverse = 1 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
                 nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
@@ -191,15 +197,12 @@ def shade(points, triangles, material, seen, moving, static, eye, lights, light_
                     if fibre < 1.0:
                         vh = 1 - max(vx * hx + vy * hy + vz * hz, 0.0)
                         fresnel = 0.028 + 0.97 * vh * vh * vh * vh * vh
-                        n2 = nh * nh
-                        n4 = n2 * n2
-                        n8 = n4 * n4
+                        n8 = nh ** 8
                         n16 = n8 * n8
                         if kind == SKIN:
                             shine = fresnel * (2.0 * n8 * n8 + 3.2 * n16 * n16 * n16) * spec
                         elif kind == EYE or kind == WET:
-                            n64 = n16 * n16 * n16 * n16
-                            shine = fresnel * 12 * n64 * spec
+                            shine = fresnel * 12 * n16 * n16 * n16 * n16 * spec
                         else:
                             shine = fresnel * n8 * spec
                         shine *= max(nl, 0.0) * s
@@ -237,10 +240,8 @@ def shade(points, triangles, material, seen, moving, static, eye, lights, light_
                     dim = 0.30 + 0.70 * ao
                     out_r, out_g, out_b = out_r * (0.06 + 0.94 * dim), out_g * dim, out_b * dim
                 scale = (tone.shape[0] - 1) / 4.0
-                sum_r += tone[min(max(int(out_r * scale), 0), tone.shape[0] - 1)]
-                sum_g += tone[min(max(int(out_g * scale), 0), tone.shape[0] - 1)]
-                sum_b += tone[min(max(int(out_b * scale), 0), tone.shape[0] - 1)]
-            n = sub * sub
-            image[row, column, 0] = np.uint8(sum_r / n + 0.5)
-            image[row, column, 1] = np.uint8(sum_g / n + 0.5)
-            image[row, column, 2] = np.uint8(sum_b / n + 0.5)
+                total[0] += tone[min(max(int(out_r * scale), 0), tone.shape[0] - 1)]
+                total[1] += tone[min(max(int(out_g * scale), 0), tone.shape[0] - 1)]
+                total[2] += tone[min(max(int(out_b * scale), 0), tone.shape[0] - 1)]
+            for c in range(3):
+                image[row, column, c] = np.uint8(total[c] / (sub * sub) + 0.5)

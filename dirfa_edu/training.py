@@ -23,17 +23,17 @@ from .generator import Discriminator, GenerationNetwork, GeneratorConfig, load_g
 from .mapper import MapperConfig, MappingNetwork, load_mapper
 from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, smooth_weights
 
-# how far fed-back bins are moved in training, as a share of D: lips strongly, so that they listen to the audio and
-# not to themselves; expression lightly, or rare expressions freeze. When the network feeds back its own lips their
-# errors last for many frames, so lips also drift slowly away from the truth.
+# how far fed-back bins are moved in training, as a share of D. Lips strongly, so that they listen to the audio and not
+# to themselves: in every frame, since a past that is exact now and then gives the rest away, with a strength of its own
+# for each window, and drifting slowly, as the network's own errors do. Expression lightly, or rare expressions freeze.
 HISTORY_NOISE = 0.008
-HISTORY_NOISE_LIPS = 0.05
-HISTORY_DRIFT_LIPS = 0.15
+HISTORY_NOISE_LIPS = 0.15
+HISTORY_DRIFT_LIPS = 0.25
 PRESETS = {  # what the command `dirfa-edu train` runs
-    "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 4000, "batch": 12},
+    "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 6000, "batch": 12},
                "paper": {"steps": 400_000, "batch": 64, "window": 150, "ordinal": 0.0}},
     "generator": {"notebook": {"minutes": 0.8, "config": GeneratorConfig(size=64, width=24)},
-                  "shipped": {"steps": 3400, "config": GeneratorConfig()},
+                  "shipped": {"steps": 4000, "config": GeneratorConfig()},
                   "paper": {"steps": 300_000, "config": GeneratorConfig(size=256, width=64)}},
 }
 
@@ -97,10 +97,10 @@ def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: 
         y[b, 1:n + 1] = track[first:first + n]
         y[b, 0] = track[first - 1] if first else bins.bins  # the start token before a clip's first frame
     previous, started = y[:, :-1].clamp(min=0), y[:, :-1] < bins.bins
-    spread = torch.full((N_ATTRIBUTES,), HISTORY_NOISE * bins.bins)
-    spread[LIPS] = HISTORY_NOISE_LIPS * bins.bins
-    hit = torch.rand(batch, window, 1, generator=noise) < 0.4
-    moved = previous + hit * (torch.randn(previous.shape, generator=noise) * spread).round().long()
+    spread = HISTORY_NOISE * bins.bins * (torch.rand(batch, window, 1, generator=noise) < 0.4)  # (B, T, 1)
+    spread = spread.repeat(1, 1, N_ATTRIBUTES)  # (B, T, 23)
+    spread[..., LIPS] = HISTORY_NOISE_LIPS * bins.bins * 2 * torch.rand(batch, 1, 1, generator=noise)
+    moved = previous + (torch.randn(previous.shape, generator=noise) * spread).round().long()
     knots = torch.randn(batch, len(LIPS), window // 10 + 2, generator=noise) * torch.rand(batch, 1, 1, generator=noise)
     drift = nn.functional.interpolate(HISTORY_DRIFT_LIPS * bins.bins * knots, window, mode="linear")  # (B, lips, T)
     moved[..., LIPS] += drift.transpose(1, 2).round().long()
@@ -109,14 +109,20 @@ def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: 
 
 
 def augment(A: Tensor, noise: torch.Generator) -> Tensor:
-    """Other rooms and voices: a random level, tilt and shift along the mel axis for each window of A (B, T, 400)."""
+    """Other rooms and voices: a random level, tilt, and shift and stretch of the mel axis for each window of A (B, T, 400).
+
+    A longer or shorter vocal tract moves all resonances by a factor, so the stretch is another speaker.
+    """
     B, T, _ = A.shape
-    mel = A.view(B, T, 20, 20)  # (B, T, time, mel)
-    level, tilt, shift = (torch.randn(B, 1, 1, 1, generator=noise) * s for s in (0.03, 0.05, 0.6))
-    neighbour = torch.where(shift > 0, mel.roll(1, -1), mel.roll(-1, -1))
-    mel = torch.lerp(mel, neighbour, shift.abs().clamp(max=1))
-    mel = mel + level + tilt * torch.linspace(-1, 1, 20)
-    return (mel + 0.01 * torch.randn(mel.shape, generator=noise)).clamp(0, 1).flatten(2)  # (B, T, 400)
+    level, tilt, shift, stretch = (torch.randn(B, 1, generator=noise) * s for s in (0.04, 0.06, 0.6, 0.05))
+    band = torch.arange(20) - 9.5
+    place = ((1 + stretch) * band + shift + 9.5).clamp(0, 19)  # (B, 20): where each new band is read
+    below = place.long().clamp(max=18)
+    weight = torch.zeros(B, 20, 20).scatter(1, below[:, None], (1 - place + below)[:, None])  # (B, old, new)
+    weight = weight.scatter_add(1, below[:, None] + 1, (place - below)[:, None])
+    mel = A.view(B, T * 20, 20) @ weight  # (B, T * time, mel)
+    mel = mel + (level + tilt * band / 9.5)[:, None]
+    return (mel + 0.01 * torch.randn(mel.shape, generator=noise)).clamp(0, 1).view(B, T, -1)  # (B, T, 400)
 
 
 def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: int | None = None,

@@ -37,8 +37,8 @@ def card(name: str, runs: Path) -> str:
     size = (runs / f"{name}.safetensors").stat().st_size / 1e6
     how = (f"Trained by `dirfa-edu train {name} --preset shipped` (seed 0, {log[-1]['step']} of "
            f"{PRESETS[name]['shipped']['steps']} steps)\n"
-           f"  on the train split of the sample corpus; {log[-1]['seconds'] / 60:.0f} minutes of wall time on one "
-           "thread of a shared CPU.")
+           f"  on the train split of the sample corpus; {log[-1]['seconds'] / 60:.0f} minutes of wall time on a shared "
+           "CPU of two cores.")
     figures = evaluate(runs / f"{name}.safetensors")
     rows = "\n".join(f"| {what} | {value} |" for what, value in figures.items())
     return f"""# {name}.safetensors

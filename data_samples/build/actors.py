@@ -30,19 +30,19 @@ AU_UNITS = {
     "AU02": {"browOuterUp*": 1.0},
     "AU04": {"browDown*": 1.0},
     "AU05": {"eyeWide*": 1.0},
-    "AU06": {"cheekSquint*": 1.0, "eyeSquint*": .35},
+    "AU06": {"cheekSquint*": 2.0, "eyeSquint*": .35},
     "AU07": {"eyeSquint*": 1.0},
     "AU09": {"noseSneer*": 1.0, "browDown*": .25},
     "AU10": {"mouthUpperUp*": 1.0},
     "AU12": {"mouthSmile*": 1.0},
     "AU14": {"mouthDimple*": 1.0, "mouthPress*": .2},
     "AU15": {"mouthFrown*": 1.0},
-    "AU17": {"mouthShrugLower": 1.0, "mouthShrugUpper": .5},
+    "AU17": {"mouthShrugLower": 1.3, "mouthShrugUpper": .5},
     "AU20": {"mouthStretch*": 1.0},
     "AU23": {"mouthPress*": .6, "mouthRollUpper": .35, "mouthRollLower": .35, "mouthPucker": .2},
-    "AU25": {"mouthLowerDown*": .6, "mouthUpperUp*": .3, "jawOpen": .08},
+    "AU25": {"mouthLowerDown*": .9, "mouthUpperUp*": .45, "jawOpen": .14},
     "AU26": {"jawOpen": .75},
-    "AU45": {"eyeBlink*": 1.0},
+    "AU45": {"eyeBlink*": .75},                # the lids meet at about 4
 }
 
 # Macro targets mix ancestry x sex x age; local ones shape single features. "l-" also applies the mirrored "r-".

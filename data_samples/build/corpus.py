@@ -11,7 +11,6 @@ kept: a broken run can be started again.
 """
 import argparse
 import csv
-import json
 import multiprocessing
 import pathlib
 from functools import partial
@@ -111,9 +110,8 @@ def make_track(out: pathlib.Path, row: dict) -> str:
     if row["kind"] == "probe":
         write_openface(target, probe(seed), np.zeros(6))
         return row["clip"]
-    samples = sf.info(str(ROOT / row["audio"])).frames
-    phones, who = json.loads((ROOT / f"phones/{row['clip']}.json").read_text()), law.style(actor)
-    seconds = frame_count(samples) / FPS
+    wave, phones = voices.read_clip(row["clip"], ROOT)
+    phones, who, seconds = law.heard(phones, wave), law.style(actor), frame_count(len(wave)) / FPS
     clean, *further = [law.draw(phones, seconds, who, seed + i) for i in range(1 + DRAWS[row["split"]])]
     marginals = law.event_marginals(phones, seconds, who, MARGINAL_DRAWS, seed + 100) if row["split"] == "test" else {}
     with atomic_path(out / f"truth/{row['clip']}.npz") as path:

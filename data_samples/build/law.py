@@ -1,5 +1,6 @@
 """The motion law p(Y | phones): how the sample corpus's faces move, as a probability model small enough to read.
 
+    phones = heard(phones, wave)                        phone times, and how loud each vowel is
     Y = draw(phones, seconds, style(actor), seed)       one face that could have said this: (T, 23), clean
     measure(Y, seed)                                    what OpenFace might have written down for it
     event_marginals(phones, seconds, style, draws)      P(event in frame t | phones), by counting draws
@@ -7,10 +8,11 @@
 Time is cut into steps of 5 ms; a frame's value is the mean over its eight steps and all smoothing is symmetric, so
 nothing lags: frame t shows the phones heard in [t/25, (t+1)/25). Four parts are drawn independently of one another:
 
-lips    each phone has target intensities (TARGETS), scaled by its own log-normal gain (sigma .08) and by the stress
-        gain. Co-articulation: the track is a Gaussian average (50 ms) of the targets, weighted by how much each phone
-        insists on its shape (LOOSE ones, made with the tongue alone, take that of their neighbours), scaled by the
-        speaker's effort. A /p b m/ closes the mouth for at least 70 ms whatever its neighbours are.
+lips    each phone has target intensities (TARGETS), scaled by its own log-normal gain (sigma .08); a vowel opens with
+        its amplitude to the power .6. Co-articulation: the track is a Gaussian average (55 ms) of the targets,
+        weighted by how much each phone insists on its shape (LOOSE ones, made with the tongue alone, take that of
+        their neighbours), scaled by the speaker's effort. A /p b m/ closes the mouth for at least 70 ms whatever its
+        neighbours are.
 face    moods: a semi-Markov chain of neutral, happy, curious, concerned, doubtful; each lasts 1 s + Gamma(2, .9 s) and
         has an amplitude Gamma(6, 1/6). Events: every stressed vowel starts at most one, with the probabilities of
         EVENTS (none: 64 %), amplitude Gamma(6, 1/6). Both are scaled by the speaker's expressiveness.
@@ -30,9 +32,9 @@ from dirfa_edu.corpus import observed_events
 
 STEPS = 8                                # of 5 ms in a frame
 RATE = FPS * STEPS
-LIP_SMOOTHING = .050                    # s
+LIP_SMOOTHING = .055                    # s
 CLOSURE, CLOSURE_EDGE = .070, .025       # s: shortest closure of a bilabial, and its soft edges
-STRESS_GAIN = {1: 1.10, 0: .70}
+OPENING, LOUDNESS_POWER, OPENING_RANGE = .95, .6, (.5, 1.3)      # of a vowel of median loudness
 NOD = .045                               # rad
 
 # target intensities of the mouth for every phone; a phone that is not listed (PAU) leaves the mouth closed
@@ -55,8 +57,9 @@ TARGETS = {
     "EH EY": {"AU25": 2.5, "AU26": 1.8, "AU20": .9},
     "IH IY Y": {"AU25": 1.7, "AU26": .7, "AU20": 1.2, "AU14": .2},
 }
-LOOSE = "T D N L DX K G NG HH".split()  # the tongue makes them, so the lips are free
-LOOSE_WEIGHT = .3
+# the tongue makes them, or nobody minds how they look: the lips take the shape of the neighbours
+LOOSE = "T D N L DX K G NG HH S Z TH DH R Y AX".split()
+LOOSE_WEIGHT = .15
 BILABIALS = ("P", "B", "M")
 MOODS = {
     "neutral": {},
@@ -97,9 +100,23 @@ def style(actor_seed: int) -> Style:
                  moods=tuple(np.round(weights / weights.sum(), 3)))
 
 
-def draw(phones: list, seconds: float, style: Style, seed: int) -> np.ndarray:
-    """One draw of the law: phones [[name, start, end, stressed], ...] -> clean float32 (T, 23), T = ceil(25 s).
+def heard(phones: list, wave: np.ndarray, rate: int = 16000) -> list:
+    """Phone rows with a fifth item: by how many dB a vowel is louder than the clip's median vowel; others have 0.
 
+    wave (N,) is mono. Loud vowels open the mouth more, so the lips show what is heard, not what a dictionary says.
+    """
+    def level(start: float, end: float) -> float:
+        return 10 * np.log10(np.square(wave[int(start * rate):int(end * rate)], dtype=np.float64).mean() + 1e-8)
+
+    levels = [level(start, end) if name[0] in "AEIOU" else np.nan for name, start, end, *_ in phones]
+    louder = np.nan_to_num(np.array(levels) - np.nanmedian(levels)).round(1)
+    return [[*row[:4], float(more)] for row, more in zip(phones, louder)]
+
+
+def draw(phones: list, seconds: float, style: Style, seed: int) -> np.ndarray:
+    """One draw of the law: phones [[name, start, end, stressed, dB], ...] -> clean float32 (T, 23), T = ceil(25 s).
+
+    Rows may lack the last two: then a vowel is unstressed, and as loud as the others.
     AUs are 0-5; pose is relative, its median over the clip is zero. The same seed gives the same face.
     """
     T = int(np.ceil(round(seconds * FPS, 6)))
@@ -126,9 +143,11 @@ def draw(phones: list, seconds: float, style: Style, seed: int) -> np.ndarray:
 def lips(phones, time, style, rng) -> np.ndarray:
     """The mouth's AUs from phone targets: (steps, 23)."""
     X, weight = np.zeros((len(time), len(ATTRIBUTES))), np.ones(len(time))
-    for name, start, end, *stressed in phones:
-        gain = np.exp(.08 * rng.normal())
-        opening = STRESS_GAIN[stressed[0]] if stressed and name[0] in "AEIOU" else 1
+    for name, start, end, *more in phones:
+        gain, opening = np.exp(.08 * rng.normal()), 1
+        if name[0] in "AEIOU":
+            louder = more[1] if len(more) > 1 else 0            # dB
+            opening = np.clip(OPENING * 10 ** (louder / 20 * LOUDNESS_POWER), *OPENING_RANGE)
         inside = (time >= start) & (time < end)
         weight[inside] = LOOSE_WEIGHT if name in LOOSE else 1
         for au, value in target(name).items():

@@ -22,7 +22,6 @@ from pathlib import Path
 
 import law
 import numpy as np
-import sheet
 from scipy.linalg import cho_factor, cho_solve, toeplitz
 from scipy.stats import norm, spearmanr
 from scipy.stats import t as student
@@ -73,7 +72,6 @@ UNITS = {
     "AU26": ("chin down", lambda y, w: y["chin"]),
     "AU45": ("eye shut", lambda y, w: y["upper lid"] - y["lower lid"]),
 }
-REAL_ZEROS, REAL_MEMORY = {"AU25": .20, "AU06": .96}, (.16, .24)     # the extremes over AUs; s to 1/e of AU25, AU26
 
 
 def figure(name: str, value: float, wanted: str = "", holds: bool | None = None, interval=None, note: str = "",
@@ -518,38 +516,9 @@ def calibration(quick: bool) -> list[dict]:
             for name, (n, predicted, observed, half) in bins.items()]
 
 
-def memory(tracks: list) -> float:
-    """Seconds until the autocorrelation of clips (T,), pooled, falls to 1/e."""
-    centred = [y - y.mean() for y in tracks if len(y) > 2 * FPS]
-    r = np.array([sum((y[lag:] * y[:len(y) - lag]).sum() for y in centred)
-                  / sum(len(y) - lag for y in centred) for lag in range(FPS)])
-    r = r / r[0]
-    after = int(np.argmax(r < 1 / np.e))
-    return (after - 1 + (r[after - 1] - 1 / np.e) / (r[after - 1] - r[after])) / FPS
-
-
-def statistics(quick: bool) -> list[dict]:
-    """The measured CSVs beside real OpenFace output; the data sheet explains the differences, so nothing is wanted."""
-    tracks = [clip.animation() for clip in Corpus().clips if clip.kind != "probe"]
-    Y, rows = np.concatenate(tracks), []
-    print("| AU | mean | std | 99 % | zeros | real mean | real std | real 99 % | ratio of means | of stds | of 99 % |")
-    print("|---" * 11 + "|")
-    for name, real in zip(ATTRIBUTES, sheet.REAL):
-        y = Y[:, column(name)]
-        ours = y.mean(), y.std(), np.quantile(y, .99)
-        print(f"| {name} | {ours[0]:.2f} | {ours[1]:.2f} | {ours[2]:.2f} | {(y == 0).mean():.0%} |"
-              + "".join(f" {x:.2f} |" for x in (*real, *(a / b for a, b in zip(ours, real)))))
-        rows += [figure(f"{name} {what}, ours over real", a / b, listed=False)
-                 for what, a, b in zip(("mean", "std", "99 %"), ours, real)]
-        if name in REAL_ZEROS:
-            rows.append(figure(f"{name} exactly zero", (y == 0).mean(), note=f"real {REAL_ZEROS[name]:.2f}"))
-    return rows + [figure(f"{name} autocorrelation falls to 1/e in, s", memory([y[:, column(name)] for y in tracks]),
-                          note="real {} to {}".format(*REAL_MEMORY)) for name in ("AU25", "AU26")]
-
-
 def motion_law(quick: bool) -> list[dict]:
     """All figures of the motion law."""
-    return [row for part in (blinks, events, nods, calibration, statistics) for row in part(quick)]
+    return [row for part in (blinks, events, nods, calibration) for row in part(quick)]
 
 
 SECTIONS = {"faces": faces, "units": units, "pose": pose, "lips": lips, "law": motion_law}

@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from dirfa_edu import puppet
+from dirfa_edu.actor import Actor
+from dirfa_edu.animation import column
 from dirfa_edu.discretize import Discretizer
 from dirfa_edu.mapper import MapperConfig, MappingNetwork
 from dirfa_edu.sampling import generate, top_k_sample
@@ -96,3 +99,42 @@ def test_gumbel_top_k_against_softmax_and_multinomial():
         return lambda: [draw() for _ in range(200)]
 
     assert ratio(many(softmax), many(lambda: top_k_sample(logits, 10)), "softmax + multinomial against Gumbel") > 1
+
+
+@pytest.mark.parametrize("name, hair", [("lars", "bald"), ("hugo", "short"), ("leila", "curly"), ("clara", "long")])
+def test_faces_a_second_at_128_pixels(name, hair):
+    """Printed by processor time; the bound is a ratio, to the same face at four times the pixels."""
+    actor, Z = Actor(name), np.zeros(23)
+
+    def faces(size):
+        for i in range(20):
+            Z[column("AU26")], Z[column("pose_Ry")] = i / 5, i / 100
+            actor.render(Z, size)
+
+    faces(128), faces(256)  # warm
+    spent = {128: [], 256: []}
+    for _ in range(REPEATS):
+        for size, kept in spent.items():
+            start = time.process_time()
+            faces(size)
+            kept.append(time.process_time() - start)
+    small, large = (statistics.median(each) for each in spent.values())
+    print(f"\n{name}, {hair} hair: {20 / small:.1f} faces a second at 128 px, {20 / large:.1f} at 256 px")
+    assert large < 4 * small
+
+
+def test_slider_faces_a_second():
+    moving = puppet.Puppet("anna")
+
+    def drag():
+        for value in np.linspace(0, 5, 21)[1:]:
+            moving.sliders["AU12"].value = value
+        moving.sliders["AU12"].value = 0
+
+    drag()
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.process_time()
+        drag()
+        seconds.append(time.process_time() - start)
+    print(f"\nchapter 01's sliders: {21 / statistics.median(seconds):.1f} faces a second")

@@ -1,6 +1,7 @@
 """The shipped speech is what the data sheet says, and its phone times are those of its sound."""
 import hashlib
-import importlib.util
+import importlib
+import sys
 
 import numpy as np
 import pytest
@@ -17,10 +18,22 @@ VOICES = {"slt", "awb", "kal16", "rms", "kumo"}
 @pytest.fixture(scope="module")
 def voices():
     """build/voices.py; importing it needs nothing that only building needs."""
-    spec = importlib.util.spec_from_file_location("voices", data_path("build", "voices.py"))
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return beside("voices")
+
+
+@pytest.fixture(scope="module")
+def check():
+    """build/voices_check.py, likewise."""
+    return beside("voices_check")
+
+
+def beside(name: str):
+    """A program of build/ as a module, with those that lie beside it in reach."""
+    sys.path.insert(0, str(data_path("build")))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.pop(0)
 
 
 @pytest.fixture(scope="module")
@@ -57,36 +70,36 @@ def test_splits_share_no_sentence_and_hold_out_a_voice(voices):
     assert len({(row[2], row[3]) for row in plan}) == len(plan)
 
 
-def test_phones_tile_every_clip(voices, clips):
-    known = voices.VOWELS | set("B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH PAU".split())
+def test_phones_tile_every_clip(voices, check, clips):
+    known = check.VOWELS | set("B CH D DH F G HH JH K L M N NG P R S SH T TH V W Y Z ZH PAU".split())
     for clip, (_, wave, rows) in clips.items():
         starts, ends = np.array([row[1] for row in rows]), np.array([row[2] for row in rows])
         assert starts[0] == 0 and (ends > starts).all(), clip
         np.testing.assert_array_equal(starts[1:], ends[:-1], err_msg=clip)
         assert abs(ends[-1] - len(wave) / 16000) <= voices.FRAME, clip
         assert {row[0] for row in rows} <= known, clip
-        assert all(row[3] in (0, 1) and (row[0] in voices.VOWELS or not row[3]) for row in rows), clip
+        assert all(row[3] in (0, 1) and (row[0] in check.VOWELS or not row[3]) for row in rows), clip
         assert len(rows) > 10, f"{clip}: an alignment that lost its way"
 
 
-def test_every_clip_sounds_as_its_phones_say(voices, clips):
+def test_every_clip_sounds_as_its_phones_say(check, clips):
     """Vowels are louder than the closures of P T K and than pauses."""
     for clip, (_, wave, rows) in clips.items():
-        vowels, closures, pauses = voices.contrast(wave, rows)
+        vowels, closures, pauses = check.contrast(wave, rows)
         assert vowels > pauses + 12, clip
         assert np.isnan(closures) or vowels > closures, clip
 
 
 @pytest.mark.parametrize("voice", sorted(VOICES | {"real"}))
-def test_no_voice_lags_and_a_planted_lag_is_found(voices, clips, voice):
+def test_no_voice_lags_and_a_planted_lag_is_found(check, clips, voice):
     own = [(wave, rows) for name, wave, rows in clips.values() if name == voice][:16]
-    lag = voices.energy_lag(own)
+    lag = check.energy_lag(own)
     assert abs(lag) <= .025, "the energy is coarse: flite's closures ring on for 5-20 ms"
-    vowels, closures, _ = np.nanmean([voices.contrast(*clip) for clip in own], axis=0)
+    vowels, closures, _ = np.nanmean([check.contrast(*clip) for clip in own], axis=0)
     assert vowels > closures + 8
     for planted in (-.06, .06):
         moved = [(np.roll(wave, round(planted * 16000)), rows) for wave, rows in own]
-        assert abs(voices.energy_lag(moved) - lag - planted) <= .01
+        assert abs(check.energy_lag(moved) - lag - planted) <= .01
 
 
 def test_the_chapter_clip_is_the_one_the_chapters_were_written_for(voices):
@@ -95,3 +108,33 @@ def test_the_chapter_clip_is_the_one_the_chapters_were_written_for(voices):
         assert hashlib.sha256(path.read_bytes()).hexdigest() == known
     clip, split, voice, text, *_ = voices.readings()[0]
     assert (clip, split, voice) == (CHAPTER_CLIP, "test", "slt") and text.startswith("A calm map maker")
+
+
+def test_own_errors_of_three_opinions(check):
+    """Errors of known size are found; one that two opinions share counts as the truth's."""
+    rng = np.random.default_rng(0)
+    truth, sizes = rng.normal(500, 100, 4000), (6.0, 12.0, 20.0)
+    opinions = truth[:, None] + rng.normal(size=(4000, 3)) * sizes
+    np.testing.assert_allclose(check.own_errors(opinions), sizes, atol=.8)
+    np.testing.assert_allclose(check.own_errors(opinions + [0, 30, -7]), sizes, atol=.8, err_msg="a lag does not count")
+    low, high = check.interval(list(opinions.reshape(40, 100, 3)))
+    assert low < 6 < high and high - low < 2
+
+
+def test_voicing_border_is_where_a_tone_starts_and_ends(check):
+    t = np.arange(16000) / 16000
+    tone = np.where((t > .3) & (t < .7), np.sin(2 * np.pi * 220 * t), 0)
+    tone += np.random.default_rng(0).normal(0, .01, 16000)
+    rows = [["S", 0, .31, 0], ["AA", .31, .68, 1], ["T", .68, 1, 0]]
+    found, signs = check.sound_opinion(tone, rows, np.array([np.nan, .32, .67]))
+    assert signs.tolist() == [0, 1, -1] and np.isnan(found[0])
+    np.testing.assert_allclose(found[1:], [.3, .7], atol=.005)
+
+
+def test_warp_finds_a_planted_stretch(check):
+    wave = check.voices.read_clip(CHAPTER_CLIP)[0]
+    features = check.cepstrum(wave)[40:140]
+    slow = np.interp(np.arange(0, 99.01, .8), np.arange(100), np.arange(100))
+    stretched = np.array([np.interp(slow, np.arange(100), column) for column in features.T]).T
+    path = check.warp(features, stretched)
+    np.testing.assert_allclose(path[5:-5], np.arange(100)[5:-5] / .8, atol=2)
