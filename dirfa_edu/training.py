@@ -22,6 +22,7 @@ from .files import InputError, data_path
 from .generator import Discriminator, GenerationNetwork, GeneratorConfig, load_generator
 from .mapper import MapperConfig, MappingNetwork, load_mapper
 from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, smooth_weights
+from .streams import augment
 
 # how far fed-back bins are moved in training, as a share of D. Lips strongly, so that they listen to the audio and not
 # to themselves: in every frame, since a past that is exact now and then gives the rest away, with a strength of its own
@@ -106,23 +107,6 @@ def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: 
     moved[..., LIPS] += drift.transpose(1, 2).round().long()
     previous = torch.where(started, moved.clamp(0, bins.bins - 1), previous)
     return augment(A, noise), previous, y[:, 1:]
-
-
-def augment(A: Tensor, noise: torch.Generator) -> Tensor:
-    """Other rooms and voices: a random level, tilt, and shift and stretch of the mel axis for each window of A (B, T, 400).
-
-    A longer or shorter vocal tract moves all resonances by a factor, so the stretch is another speaker.
-    """
-    B, T, _ = A.shape
-    level, tilt, shift, stretch = (torch.randn(B, 1, generator=noise) * s for s in (0.04, 0.06, 0.6, 0.05))
-    band = torch.arange(20) - 9.5
-    place = ((1 + stretch) * band + shift + 9.5).clamp(0, 19)  # (B, 20): where each new band is read
-    below = place.long().clamp(max=18)
-    weight = torch.zeros(B, 20, 20).scatter(1, below[:, None], (1 - place + below)[:, None])  # (B, old, new)
-    weight = weight.scatter_add(1, below[:, None] + 1, (place - below)[:, None])
-    mel = A.view(B, T * 20, 20) @ weight  # (B, T * time, mel)
-    mel = mel + (level + tilt * band / 9.5)[:, None]
-    return (mel + 0.01 * torch.randn(mel.shape, generator=noise)).clamp(0, 1).view(B, T, -1)  # (B, T, 400)
 
 
 def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: int | None = None,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from dirfa_edu import training
+from dirfa_edu import streams, training
 from dirfa_edu.discretize import Discretizer
 from dirfa_edu.evaluate import repeat_bits
 from dirfa_edu.files import InputError
@@ -125,18 +125,18 @@ def test_corruption_hits_lips_harder_than_expression_and_lasts_for_many_frames()
 def test_augmentation_moves_bands_together_and_keeps_what_is_flat(monkeypatch):
     flat = torch.full((4, 3, 400), 0.5)
     noise = torch.Generator().manual_seed(0)
-    mel = training.augment(flat, noise).view(4, 3, 20, 20)
+    mel = streams.augment(flat, noise).view(4, 3, 20, 20)
     step = mel.diff(dim=-1).mean(dim=(1, 2))  # (4, 19): a flat spectrum gets a level and a tilt, nothing else
     assert (step - step.mean(1, keepdim=True)).abs().max() < 0.01
     assert not torch.allclose(mel[0].mean(), mel[1].mean(), atol=1e-3)
     peaks = torch.zeros(64, 1, 20, 20)
     peaks[..., 10] = 0.8
-    moved = training.augment(peaks.flatten(2), noise).view(64, 20, 20).mean(1).argmax(-1)
+    moved = streams.augment(peaks.flatten(2), noise).view(64, 20, 20).mean(1).argmax(-1)
     assert 8 <= moved.min() < 10 < moved.max() <= 12  # the resonance is elsewhere, in all frames of a window alike
     randn = torch.randn
     monkeypatch.setattr(torch, "randn", lambda *size, **options: 0 * randn(*size, **options))
     A = torch.rand(2, 5, 400)
-    torch.testing.assert_close(training.augment(A, noise), A)
+    torch.testing.assert_close(streams.augment(A, noise), A)
 
 
 def test_repeating_the_last_bin_costs_nothing_on_a_still_face_and_much_on_noise():
