@@ -160,8 +160,3 @@ def test_intervals_have_their_closed_forms(proof):
     assert (round(low, 4), round(high, 4)) == (.4038, .5962)                     # textbook value
     assert proof.wilson(.5, 100, family=7)[1] > high
     assert np.allclose(np.arctanh(proof.fisher(.9, 103)), np.arctanh(.9) + np.array([-.196, .196]))
-    # a geometric decay per frame falls to 1/e after its own time
-    rng, track = np.random.default_rng(0), [0.0]
-    for noise in rng.normal(size=60000):
-        track.append(.8 * track[-1] + noise)
-    assert abs(proof.memory([np.array(track)]) - -1 / np.log(.8) / 25) < .01
