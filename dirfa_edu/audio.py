@@ -72,23 +72,36 @@ def mel_filters() -> np.ndarray:
     return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=125, fmax=7600).astype(np.float32)
 
 
+@lru_cache(maxsize=1)
+def hann() -> np.ndarray:
+    """The periodic Hann window of one mel frame: float32 (1280,)."""
+    return (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(N_FFT) / N_FFT)).astype(np.float32)
+
+
+def mel_frame(samples: np.ndarray) -> np.ndarray:
+    """1280 samples -> 20 log-mel values in 0..1: Fourier amplitude, mel filters, decibels with a floor of -100.
+
+    One frame at a time and never a whole file at once, so that a stream gives the same numbers to the last bit.
+    Paper: 4.1. Notebook: 01_features.
+    """
+    amplitude = np.abs(np.fft.rfft(samples * hann()))  # (641,)
+    decibel = 20 * np.log10(np.maximum(1e-5, mel_filters() @ amplitude)) - 20
+    return ((decibel + 100) / 100).clip(0, 1).astype(np.float32)
+
+
 def log_mel(wave: np.ndarray, gain: float | None = None) -> np.ndarray:
     """Log-mel spectrogram of 16 kHz speech -> float32 (20, M) in 0..1, M = 1 + N // 160.
 
-    The wave (N,) is first brought to RMS 0.1 (or multiplied by `gain`), then short-time Fourier amplitude, mel filters
-    and decibels with a floor of -100 dB are scaled to 0..1. Column m is centred on sample 160 m.
-    Paper: 4.1 (FFT 1280, hop 160, 20 mels). Notebook: 01_features.
+    The wave (N,) is first brought to RMS 0.1 (or multiplied by `gain`). Column m is centred on sample 160 m; beyond
+    both ends there is silence. Paper: 4.1 (FFT 1280, hop 160, 20 mels). Notebook: 01_features.
 
     >>> log_mel(np.sin(np.arange(16000) * 0.1)).shape
     (20, 101)
     """
-    import librosa
-
     wave = np.asarray(wave, np.float32)
     gain = loudness_gain(wave) if gain is None else gain
-    amplitude = np.abs(librosa.stft(wave * gain, n_fft=N_FFT, hop_length=HOP, center=True, pad_mode="constant"))
-    decibel = 20 * np.log10(np.maximum(1e-5, mel_filters() @ amplitude)) - 20
-    return ((decibel + 100) / 100).clip(0, 1).astype(np.float32)
+    padded = np.pad(wave * np.float32(gain), N_FFT // 2)
+    return np.stack([mel_frame(padded[HOP * m:HOP * m + N_FFT]) for m in range(1 + len(wave) // HOP)], axis=1)
 
 
 def loudness_gain(wave: np.ndarray) -> float:
@@ -109,7 +122,61 @@ def frame_features(wave: np.ndarray, fps: int = FPS, gain: float | None = None) 
     if fps != FPS:
         raise InputError(f"the networks run at {FPS} frames a second, not {fps}: resample the video first")
     mel = log_mel(wave, gain)  # (20, M)
-    T = frame_count(len(wave))
-    index = MELS_PER_FRAME * np.arange(T)[:, None] + np.arange(-BEFORE, WINDOW - BEFORE)  # (T, 20)
-    windows = mel[:, index.clip(0, mel.shape[1] - 1)]  # (20 mels, T, 20 frames)
-    return np.ascontiguousarray(windows.transpose(1, 2, 0).reshape(T, WINDOW * N_MELS))  # (T, 400)
+    return mel_windows(mel.T, range(frame_count(len(wave))))  # (T, 400)
+
+
+def mel_windows(mel: np.ndarray, frames: range) -> np.ndarray:
+    """The windows of some video frames, cut from mel frames (M, 20) -> (n, 400), edges repeated."""
+    index = MELS_PER_FRAME * np.array(frames, int)[:, None] + np.arange(-BEFORE, WINDOW - BEFORE)  # (n, 20)
+    return np.ascontiguousarray(mel[index.clip(0, len(mel) - 1)].reshape(len(index), WINDOW * N_MELS))  # (n, 400)
+
+
+class FeatureStream:
+    """`frame_features` for speech that arrives in pieces: feed what there is, finish at the end.
+
+    A window reaches 0.15 s beyond the start of its frame, so that is how late a frame comes out.
+    `gain` stands for the loudness of the whole file, which a stream cannot know. Notebook: 01_features.
+
+    >>> wave = np.sin(np.arange(5000) * 0.1)
+    >>> stream = FeatureStream(gain=loudness_gain(wave))
+    >>> pieces = [stream.feed(wave[:1700]), stream.feed(wave[1700:]), stream.finish()]
+    >>> [len(piece) for piece in pieces], bool((np.concatenate(pieces) == frame_features(wave)).all())
+    ([0, 5, 3], True)
+    """
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.gain, self.samples, self.frames, self.finished = np.float32(gain), 0, 0, False
+        self.tail = np.zeros(N_FFT // 2, np.float32)  # samples whose mel frame is not yet complete
+        self.mel, self.dropped = np.zeros((0, N_MELS), np.float32), 0  # mel frames, but for those no longer needed
+
+    def feed(self, samples: np.ndarray) -> np.ndarray:
+        """The next samples (any number, also none) -> the windows (n, 400) that are complete by now."""
+        if self.finished:
+            raise InputError("this stream is finished: start a new one")
+        samples = np.asarray(samples, np.float32).ravel()
+        self.samples += len(samples)
+        self._hear(samples * self.gain)
+        return self._windows((self.dropped + len(self.mel) - WINDOW + BEFORE) // MELS_PER_FRAME + 1)
+
+    def finish(self) -> np.ndarray:
+        """The windows (n, 400) of the last frames, which reach beyond the end."""
+        if not self.finished:
+            self.finished = True
+            self._hear(np.zeros(N_FFT // 2, np.float32))
+        return self._windows(frame_count(self.samples))
+
+    def _hear(self, samples: np.ndarray) -> None:
+        self.tail = np.concatenate([self.tail, samples])
+        n = max(0, (len(self.tail) - N_FFT) // HOP + 1)
+        new = [mel_frame(self.tail[HOP * m:HOP * m + N_FFT]) for m in range(n)]
+        self.mel = np.concatenate([self.mel, *(row[None] for row in new)])
+        self.tail = self.tail[HOP * n:]
+
+    def _windows(self, ready: int) -> np.ndarray:
+        frames = range(self.frames, max(ready, self.frames))
+        first = self.dropped // MELS_PER_FRAME
+        out = mel_windows(self.mel, range(frames.start - first, frames.stop - first))
+        self.frames = frames.stop
+        spare = max(0, self.frames - BEFORE // MELS_PER_FRAME - first) * MELS_PER_FRAME
+        self.mel, self.dropped = self.mel[spare:], self.dropped + spare
+        return out

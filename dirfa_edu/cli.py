@@ -60,12 +60,15 @@ def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
           out: Annotated[Path, typer.Option(help="folder for weights, checkpoint and log")] = Path("runs"),
           steps: Annotated[int | None, typer.Option(help="instead of the preset's budget")] = None,
           minutes: Annotated[float | None, typer.Option(help="instead of the preset's budget")] = None,
-          seed: int = 0, device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto") -> None:
+          seed: int = 0, device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+          devices: Annotated[int, typer.Option(help="how many share each batch (mapper)")] = 1,
+          tensorboard: Annotated[Path | None, typer.Option(help="folder for TensorBoard (mapper)")] = None) -> None:
     """Train a network; run the same line again to go on after an interruption."""
     from . import training
     from .corpus import Corpus
     from .generator import save_generator
     from .mapper import save_mapper
+    from .runs import first_process
 
     if network not in training.PRESETS or preset not in training.PRESETS[network]:
         raise InputError(f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
@@ -78,7 +81,10 @@ def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
     settings |= {"seed": seed, "device": device, "checkpoint": out / f"{network}.checkpoint"}
     if network == "mapper":
         trained, log = training.train_mapper(
-            [clip for clip in corpus.select(split="train") if clip.kind != "probe"], **settings)
+            [clip for clip in corpus.select(split="train") if clip.kind != "probe"], **settings, devices=devices,
+            tensorboard=tensorboard)
+        if not first_process():
+            return
         save_mapper(out / "mapper.safetensors", trained)
     else:
         clips = corpus.select(split="train", rendered=True)

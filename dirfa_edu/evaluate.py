@@ -10,18 +10,12 @@ import numpy as np
 from .animation import FPS, GROUPS, N_ATTRIBUTES, column
 from .corpus import PROBE_TRAIN, Corpus
 from .discretize import Discretizer
+from .examples import generator_pairs, held_out, mapper_tracks
 from .generator import load_generator
 from .mapper import load_mapper
 from .metrics import diversity, ebr, jitter
 from .sampling import generate
-from .training import (
-    generator_gain,
-    generator_pairs,
-    held_out,
-    load_pretrained,
-    mapper_bits,
-    mapper_tracks,
-)
+from .training import generator_gain, load_pretrained, mapper_bits
 
 BILABIALS = {"P", "B", "M"}
 

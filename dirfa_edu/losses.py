@@ -25,15 +25,75 @@ def cross_entropy(logits: Tensor, y_bar: Tensor, ordinal: float = 0.0) -> Tensor
     tensor(1.3863)
     """
     logits, y = logits.flatten(0, 2).float(), y_bar.flatten()  # (B*T*23, D), (B*T*23,)
-    if not ordinal:
-        return F.cross_entropy(logits, y, ignore_index=-100)
+    bins, weight = soft_targets(y, logits.shape[1], ordinal)
+    return -(weight * F.log_softmax(logits, dim=1).gather(1, bins)).sum() / (y >= 0).sum()
+
+
+def soft_targets(y: Tensor, D: int, ordinal: float) -> tuple[Tensor, Tensor]:
+    """The target of each true bin y (n,) -> bins and their weights, both (n, r); weights sum to 1, of padding to 0."""
     reach = math.ceil(3 * ordinal)
     steps = torch.arange(-reach, reach + 1, device=y.device)
-    bins = y[:, None] + steps  # (B*T*23, 2 reach + 1)
-    weight = torch.exp(-0.5 * (steps / ordinal) ** 2) * ((bins > 0) & (bins < logits.shape[1]) & (y > 0)[:, None])
+    bins = y[:, None] + steps  # (n, r)
+    weight = torch.exp(-0.5 * (steps / max(ordinal, 1e-3)) ** 2) * ((bins > 0) & (bins < D) & (y > 0)[:, None])
     weight[:, reach] = y >= 0  # the true bin always counts, padding never
-    near = F.log_softmax(logits, dim=1).gather(1, bins.clamp(0, logits.shape[1] - 1))
-    return -(weight * near / weight.sum(1, keepdim=True).clamp_min(1)).sum() / (y >= 0).sum()
+    return bins.clamp(0, D - 1), weight / weight.sum(1, keepdim=True).clamp_min(1)
+
+
+def around(y_previous: Tensor, steps: Tensor, D: int) -> tuple[Tensor, Tensor]:
+    """Add logits for steps from the last bin: y_previous (n,), steps (n, 2 reach + 1) -> the bins they belong to, and
+    the logits with 0 where that is no bin, or where nothing came before (bin D)."""
+    reach = steps.shape[1] // 2
+    bins = y_previous[:, None] + torch.arange(-reach, reach + 1, device=steps.device)  # (n, 2 reach + 1)
+    return bins.clamp(0, D - 1), steps * ((bins >= 0) & (bins < D) & (y_previous < D)[:, None])
+
+
+def head_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, y_bar: Tensor, ordinal: float = 0.0,
+                       steps: Tensor | None = None, y_previous: Tensor | None = None) -> Tensor:
+    """`cross_entropy(x @ weight + bias, y_bar)` without ever holding all the logits: less memory, less time.
+
+    x (B, T, d) are the hidden states before the last linear map, weight (d, 23 D), y_bar (B, T, 23). `steps` (B, T, 23,
+    2 reach + 1) are logits to be added about the bins of the frame before, `y_previous` (B, T, 23). The softmax's
+    gradient, p minus target, is known at once, so one attribute after the other is carried forth and back while its
+    logits are still in the cache.
+    Paper: Eq. 5. Notebook: 04_mapper.
+
+    >>> x, y = torch.zeros(1, 2, 3), torch.zeros(1, 2, 23, dtype=torch.long)
+    >>> head_cross_entropy(x, torch.zeros(3, 23 * 4), torch.zeros(23 * 4), y).round(decimals=4)
+    tensor(1.3863)
+    """
+    if steps is None:
+        steps, y_previous = x.new_zeros(*y_bar.shape, 1), y_bar
+    flat = (part.flatten(0, 1) for part in (x, y_bar, steps, y_previous))
+    return _HeadCrossEntropy.apply(weight, bias, ordinal, *flat)
+
+
+class _HeadCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, weight: Tensor, bias: Tensor, ordinal: float, x: Tensor, y: Tensor, steps: Tensor,
+                y_previous: Tensor) -> Tensor:
+        grads = [torch.zeros_like(part) for part in (weight, bias, x, steps)]
+        total, D = x.new_zeros((), dtype=torch.float32), len(bias) // y.shape[1]
+        heads = [part.split(D, dim=-1) for part in (weight, bias, *grads[:2])]
+        for j, (W, b, W_grad, b_grad) in enumerate(zip(*heads)):  # W (d, D): the head of one attribute
+            near, extra = around(y_previous[:, j], steps[:, j], D)
+            logits = torch.addmm(b, x, W).float().scatter_add_(1, near, extra.float())
+            log_p = F.log_softmax(logits, dim=1)  # (n, D)
+            bins, target = soft_targets(y[:, j], D, ordinal)
+            total -= (target * log_p.gather(1, bins)).sum()
+            slope = log_p.exp_().mul_(target.sum(1, keepdim=True)).scatter_add_(1, bins, -target)  # p - target
+            grads[3][:, j] = around(y_previous[:, j], slope.gather(1, near), D)[1]
+            slope = slope.to(x.dtype)
+            grads[2].addmm_(slope, W.T)
+            W_grad.addmm_(x.T, slope)
+            b_grad.add_(slope.sum(0))
+        count = (y >= 0).sum()
+        ctx.save_for_backward(*(grad / count for grad in grads))
+        return total / count
+
+    @staticmethod
+    def backward(ctx, out: Tensor) -> tuple:
+        weight, bias, x, steps = (out * grad for grad in ctx.saved_tensors)
+        return weight, bias, None, x, None, steps, None
 
 
 def lsgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:

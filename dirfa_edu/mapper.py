@@ -10,6 +10,7 @@ Paper: 3.2.2, Eq. 1, 3, 5. Notebook: 04_mapper.
 import json
 import math
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,10 @@ from torch import Tensor, nn
 from .animation import N_ATTRIBUTES
 from .discretize import BINS, Discretizer
 from .files import InputError, load_tensors, save_tensors
+from .losses import around, head_cross_entropy
 from .masks import TAU, bias_slopes, temporally_biased_mask
+
+NO_AUDIO = -1.0  # a feature row of this value says "not heard"; real features are 0..1, and silence is 0
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,22 @@ class MapperConfig:
     heads: int = 8
     audio: int = 400  # numbers in one audio window
     dropout: float = 0.1
+    reach: int = 32  # steps of up to so many bins get logits of their own (`steps`); 0 is the paper's plain head
     bias: str = "alibi"  # or "single"; "none" and "sinusoidal" are the ablation "w/o TBM"
     bias_inside: bool = False  # True: mask inside the 1/sqrt(N_k) scaling, as Eq. 1 is printed
     probabilistic: bool = True  # False: 23 regression outputs, the ablation "w/o Prob"
+
+
+class Linear(nn.Linear):
+    """nn.Linear with its weight stored as (inputs, outputs): a product with a single row, which is what sampling one
+    face asks for, then reads memory in order, several times faster for the wide head."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, outputs)
+        self.weight = nn.Parameter(self.weight.detach().t().contiguous())  # (inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.t(), self.bias)
 
 
 class Block(nn.Module):
@@ -45,10 +62,10 @@ class Block(nn.Module):
     def __init__(self, config: MapperConfig) -> None:
         super().__init__()
         d = config.d_model
-        self.heads, self.dropout = config.heads, config.dropout
+        self.heads = config.heads
         self.norm_attention, self.norm_feed = nn.LayerNorm(d), nn.LayerNorm(d)
-        self.qkv, self.out = nn.Linear(d, 3 * d), nn.Linear(d, d)
-        self.feed = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d), nn.Dropout(config.dropout))
+        self.qkv, self.out = Linear(d, 3 * d), Linear(d, d)
+        self.feed = nn.Sequential(Linear(d, 4 * d), nn.GELU(), Linear(4 * d, d), nn.Dropout(config.dropout))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x (B, T, d), mask (H, T, T) -> (B, T, d). Eq. 1."""
@@ -56,8 +73,7 @@ class Block(nn.Module):
         qkv = self.qkv(self.norm_attention(x)).view(B, T, 3, self.heads, d // self.heads)  # (B, T, 3, H, N_k)
         Q, K, V = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, N_k)
         # softmax(Q K^T / sqrt(N_k) + M) V
-        context = F.scaled_dot_product_attention(Q, K, V, attn_mask=mask,
-                                                 dropout_p=self.dropout if self.training else 0.0)
+        context = F.scaled_dot_product_attention(Q, K, V, attn_mask=mask)
         x = x + self.out(context.transpose(1, 2).reshape(B, T, d))  # (B, T, d)
         return x + self.feed(self.norm_feed(x))
 
@@ -99,29 +115,53 @@ class MappingNetwork(nn.Module):
         # one table for all attributes, D + 1 rows each: row D is the start token, "nothing before"
         self.embedding = nn.Embedding(N_ATTRIBUTES * (D + 1), d)
         nn.init.normal_(self.embedding.weight, std=0.03)
-        self.values = nn.Linear(N_ATTRIBUTES, d)  # the same bins as numbers: neighbours in value start out alike
+        self.values = Linear(N_ATTRIBUTES, d)  # the same bins as numbers: neighbours in value start out alike
         hidden = 512  # of the audio encoder
         self.audio = nn.Sequential(
-            nn.Linear(config.audio, hidden), nn.GELU(), nn.Dropout(config.dropout),
-            nn.Linear(hidden, hidden), nn.GELU(), nn.Dropout(config.dropout), nn.Linear(hidden, d))
+            Linear(config.audio, hidden), nn.GELU(), nn.Dropout(2 * config.dropout),
+            Linear(hidden, hidden), nn.GELU(), nn.Dropout(2 * config.dropout), Linear(hidden, d))
+        # features are whitened first (see `whiten`): neighbouring mel frames are nearly copies of each other, and the
+        # encoder would need several times as many steps to tell them apart
+        self.register_buffer("audio_mean", torch.full((config.audio,), 0.35))
+        self.register_buffer("audio_whiten", 5 * torch.eye(config.audio))
+        self.no_audio = nn.Parameter(torch.zeros(d))  # stands for the audio where it is not to be heard
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(d)
-        self.head = nn.Linear(d, N_ATTRIBUTES * (D if config.probabilistic else 1))
+        self.head = Linear(d, N_ATTRIBUTES * (D if config.probabilistic else 1))
+        # the same distribution seen from the last frame: a face mostly goes on from where it is, which the plain head
+        # could only say by learning every bin's neighbours by heart
+        self.steps = Linear(d, N_ATTRIBUTES * (2 * config.reach + 1)) if config.reach and config.probabilistic else None
         self.register_buffer("rows", torch.arange(N_ATTRIBUTES) * (D + 1), persistent=False)
 
     def start(self, B: int, T: int = 1) -> Tensor:
         """Start tokens, bin D for every attribute: int64 (B, T, 23)."""
         return torch.full((B, T, N_ATTRIBUTES), self.config.bins, dtype=torch.int64)
 
-    def token(self, A: Tensor, y_previous: Tensor, t0: int = 0) -> Tensor:
-        """Audio (..., T, 400) and bins of the frame before (..., T, 23) -> tokens (..., T, d)."""
+    def whiten(self, A: Tensor, floor: float = 1e-3) -> None:
+        """Take mean and spread of the audio features A (n, 400) from training: from then on all their principal
+        components come in with one variance, but for those under `floor` of the strongest, which would be noise."""
+        self.audio_mean.copy_(A.mean(0))
+        variance, axes = torch.linalg.eigh(torch.cov(A.T))
+        rate = (variance.clamp_min(0) + floor * variance.max()).rsqrt()
+        size = (variance * rate.square()).mean().sqrt()  # a feature's deviation after that; it is brought to 1
+        self.audio_whiten.copy_(axes @ torch.diag(rate / size) @ axes.T)
+
+    def hear(self, A: Tensor) -> Tensor:
+        """Audio features (..., 400) -> (..., d); a row of NO_AUDIO gives the vector that stands for "not heard"."""
+        heard = self.audio((A - self.audio_mean) @ self.audio_whiten)
+        return torch.where(A[..., :1] == NO_AUDIO, self.no_audio.to(heard), heard)
+
+    def token(self, heard: Tensor, y_previous: Tensor, t0: int = 0) -> Tensor:
+        """Encoded audio (..., T, d) and bins of the frame before (..., T, 23) -> tokens (..., T, d)."""
         started = y_previous < self.config.bins  # bin D means "before the clip"
-        level = torch.where(started, (2 * y_previous + 1) / self.config.bins - 1, 0).to(A.dtype)
-        x = self.audio(A) + self.values(level)
+        level = torch.where(started, (2 * y_previous + 1) / self.config.bins - 1, 0).to(heard.dtype)
+        x = heard + self.values(level)
         if self.config.probabilistic:
-            x = x + self.embedding(y_previous + self.rows).sum(-2)
+            rows = (y_previous + self.rows).flatten(0, -2)  # (... * T, 23)
+            x = x + F.embedding_bag(rows, self.embedding.weight, mode="sum").view(x.shape)
         if self.config.bias == "sinusoidal":
-            x = x + sinusoid(torch.arange(t0, t0 + A.shape[-2]), self.config.d_model).to(A)
+            T = y_previous.shape[-2]
+            x = x + sinusoid(torch.arange(t0, t0 + T), self.config.d_model).to(x)
         return x
 
     def mask(self, T: int) -> Tensor:
@@ -129,33 +169,47 @@ class MappingNetwork(nn.Module):
         M = temporally_biased_mask(T, self.config.heads, self.config.tau, self.config.bias)
         return M / math.sqrt(self.config.d_model / self.config.heads) if self.config.bias_inside else M
 
-    def forward(self, A: Tensor, y_previous: Tensor) -> Tensor:
+    def forward(self, A: Tensor, y_previous: Tensor, y_bar: Tensor | None = None, ordinal: float = 0.0) -> Tensor:
         """A (B, T, 400), bins of the frame before (B, T, 23) -> logits (B, T, 23, D).
 
         Row t of `y_previous` holds the bins of frame t-1; row 0 of a clip holds the start token D.
         Without the probabilistic head the result is (B, T, 23), values scaled to 0..1.
-        Raises InputError for other shapes. Paper: Eq. 3. Notebook: 04_mapper.
+        With the true bins `y_bar` (B, T, 23) the result is the loss instead, Eq. 5 (see `losses.cross_entropy`).
+        Raises InputError for other shapes. Paper: Eq. 3, 5. Notebook: 04_mapper.
         """
         if A.shape[:2] != y_previous.shape[:2] or A.shape[-1] != self.config.audio:
             raise InputError(f"audio {tuple(A.shape)} and animation {tuple(y_previous.shape)} do not fit: "
                              f"the network wants (B, T, {self.config.audio}) and (B, T, {N_ATTRIBUTES})")
         mask = self.mask(A.shape[1]).to(A.device)
-        x = self.token(A, y_previous)
+        x = self.token(self.hear(A), y_previous)
         for block in self.blocks:
             x = block(x, mask.to(x.dtype))
-        return self.predict(x)
+        if y_bar is None:
+            return self.predict(x, y_previous)
+        if self.config.probabilistic:
+            x = self.norm(x)
+            steps = None if self.steps is None else self.steps(x).unflatten(-1, (N_ATTRIBUTES, -1))  # (B, T, 23, 65)
+            return head_cross_entropy(x, self.head.weight, self.head.bias, y_bar, ordinal, steps, y_previous)
+        # "w/o Prob": regression to the same values, scaled to 0..1
+        wrong = (self.predict(x, y_previous) - (y_bar + 0.5) / self.config.bins).square()
+        return (wrong * (y_bar >= 0)).sum() / (y_bar >= 0).sum()
 
-    def predict(self, x: Tensor) -> Tensor:
-        """Hidden states (..., d) -> logits (..., 23, D), or values (..., 23)."""
-        out = self.head(self.norm(x))
+    def predict(self, x: Tensor, y_previous: Tensor) -> Tensor:
+        """Hidden states (..., d) and bins of the frame before (..., 23) -> logits (..., 23, D), or values (..., 23)."""
+        x = self.norm(x)
+        out = self.head(x)
         if not self.config.probabilistic:
             return out
+        out = out.view(-1, self.config.bins)  # (... * 23, D)
+        if self.steps is not None:
+            steps = self.steps(x).view(len(out), -1)  # (... * 23, 2 reach + 1)
+            out = out.scatter_add(1, *around(y_previous.flatten(), steps, self.config.bins))
         return out.view(*x.shape[:-1], N_ATTRIBUTES, self.config.bins)  # (..., 23, D)
 
     @torch.no_grad()
     def attention(self, A: Tensor, y_previous: Tensor) -> Tensor:
         """Attention weights of every layer, (layers, B, H, T, T), for the plots of notebook 03."""
-        mask, x, weights = self.mask(A.shape[1]), self.token(A, y_previous), []
+        mask, x, weights = self.mask(A.shape[1]), self.token(self.hear(A), y_previous), []
         for block in self.blocks:
             weights.append(block.attention(x, mask))
             x = block(x, mask)
@@ -167,20 +221,27 @@ class MappingNetwork(nn.Module):
         shape = (2, B, self.config.heads, self.config.tau, self.config.d_model // self.config.heads)
         return [torch.zeros(shape) for _ in self.blocks]
 
-    def ring_bias(self, t: int) -> Tensor:
-        """The mask row of frame t in the ring's order, (H, 1, tau): slot s holds the frame of age (t - s) mod tau."""
-        age = (t - torch.arange(self.config.tau)) % self.config.tau
-        bias = -bias_slopes(self.config.heads, self.config.bias)[:, None, None] * age
-        if self.config.bias_inside:
-            bias = bias / math.sqrt(self.config.d_model / self.config.heads)
-        return bias.masked_fill(age > t, -math.inf)  # slots not yet written, in the first tau frames
+    def step(self, A: Tensor, y_previous: Tensor, rings: list[Tensor], t: int) -> Tensor:
+        """Frame t: its audio A (B, 400), or (1, 400) for all, and the bins of frame t-1 (B, 23) -> logits (B, 23, D).
 
-    def step(self, A: Tensor, y_previous: Tensor, rings: list[Tensor], t: int, bias: Tensor) -> Tensor:
-        """One frame: A (B, 400), bins of frame t-1 (B, 23), rings (changed in place) -> logits (B, 23, D)."""
-        x = self.token(A.unsqueeze(1), y_previous.unsqueeze(1), t).squeeze(1)  # (B, d)
+        The rings are changed in place.
+        """
+        tau = self.config.tau
+        bias = ring_bias(self.config, t if t < tau else tau + t % tau)  # the same in every round, once it is full
+        x = self.token(self.hear(A).unsqueeze(1), y_previous.unsqueeze(1), t).squeeze(1)  # (B, d)
         for block, ring in zip(self.blocks, rings):
-            x = block.step(x, ring, t % self.config.tau, bias)
-        return self.predict(x)
+            x = block.step(x, ring, t % tau, bias)
+        return self.predict(x, y_previous)
+
+
+@lru_cache(maxsize=1024)
+def ring_bias(config: MapperConfig, t: int) -> Tensor:
+    """The mask row of frame t in the ring's order, (H, 1, tau): slot s holds the frame of age (t - s) mod tau."""
+    age = (t - torch.arange(config.tau)) % config.tau
+    bias = -bias_slopes(config.heads, config.bias)[:, None, None] * age
+    if config.bias_inside:
+        bias = bias / math.sqrt(config.d_model / config.heads)
+    return bias.masked_fill(age > t, -math.inf)  # slots not yet written, in the first tau frames
 
 
 def sinusoid(t: Tensor, d: int) -> Tensor:
@@ -195,6 +256,8 @@ def save_mapper(path: str | Path, network: MappingNetwork, notes: dict[str, str]
     tensors = {name: t.half() for name, t in network.state_dict().items()}
     bins = network.discretizer
     ranges = {"low": bins.low.tolist(), "high": bins.high.tolist(), "bins": bins.bins}
+    if bins.step is not None:
+        ranges["step"] = bins.step.tolist()
     save_tensors(path, tensors, {"config": json.dumps(asdict(network.config)), "discretizer": json.dumps(ranges),
                                  **(notes or {})})
 
@@ -207,7 +270,8 @@ def load_mapper(path: str | Path) -> MappingNetwork:
     tensors, metadata = load_tensors(path)
     try:
         ranges = json.loads(metadata["discretizer"])
-        bins = Discretizer(np.array(ranges["low"]), np.array(ranges["high"]), ranges["bins"])
+        step = np.array(ranges["step"]) if "step" in ranges else None
+        bins = Discretizer(np.array(ranges["low"]), np.array(ranges["high"]), ranges["bins"], step)
         network = MappingNetwork(MapperConfig(**json.loads(metadata["config"])), bins)
         network.load_state_dict({name: t.float() for name, t in tensors.items()})
     except (KeyError, TypeError, RuntimeError) as error:

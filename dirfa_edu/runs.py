@@ -5,8 +5,10 @@ Notebooks: 04_mapper, 05_generator.
 
 import json
 import math
+import os
 import time
 from pathlib import Path
+from typing import Callable
 
 import torch
 from torch import nn
@@ -14,8 +16,11 @@ from torch import nn
 from .files import InputError, atomic_path
 
 
-def pick_device(device: str = "auto"):
-    """A Lightning Fabric for one device: "auto" takes a GPU if there is one, with bf16 where it is fast."""
+def pick_device(device: str = "auto", devices: int = 1):
+    """A Lightning Fabric: "auto" takes a GPU if there is one, with bf16 where it is fast.
+
+    With several `devices` the script that is running is started once for each of them; they share every batch.
+    """
     from lightning_fabric import Fabric
 
     if device not in ("auto", "cpu", "cuda"):
@@ -24,7 +29,12 @@ def pick_device(device: str = "auto"):
         raise InputError("no GPU was found for device cuda: choose auto or cpu")
     gpu = torch.cuda.is_available() and device != "cpu"
     precision = "bf16-mixed" if gpu or cpu_has_bf16() else "32-true"
-    return Fabric(accelerator="cuda" if gpu else "cpu", devices=1, precision=precision)
+    if devices < 1 or gpu and devices > torch.cuda.device_count():
+        raise InputError(f"{devices} devices were asked for: give 1 or more, and no more than there are")
+    fabric = Fabric(accelerator="cuda" if gpu else "cpu", devices=devices, precision=precision,
+                    strategy="ddp" if devices > 1 else "auto")
+    fabric.launch()
+    return fabric
 
 
 def cpu_has_bf16() -> bool:
@@ -49,6 +59,33 @@ class Clock:
     def rate(self, peak: float, warm_up: int = 100) -> float:
         """Learning rate: linear warm-up, then half a cosine down to zero."""
         return peak * min(1.0, (self.step + 1) / warm_up) * 0.5 * (1 + math.cos(math.pi * self.share()))
+
+
+def scalar_writer(folder: str | Path | None) -> Callable[[dict], None]:
+    """A function that writes a row of figures for TensorBoard into `folder`; without a folder it does nothing.
+
+    Raises InputError where the package tensorboard is missing.
+    """
+    if folder is None:
+        return lambda row: None
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise InputError("TensorBoard's files need its package: pip install tensorboard") from error
+    writer = SummaryWriter(str(folder))
+
+    def write(row: dict) -> None:
+        for name, value in row.items():
+            if name not in ("step", "seconds"):
+                writer.add_scalar(name, value, row["step"])
+        writer.flush()
+
+    return write
+
+
+def first_process() -> bool:
+    """Whether this is the first of the processes that train together: the one that writes files."""
+    return int(os.environ.get("LOCAL_RANK", 0)) == int(os.environ.get("NODE_RANK", 0)) == 0
 
 
 def save_checkpoint(path: Path | None, clock: Clock, noise: torch.Generator, log: list, **parts) -> None:

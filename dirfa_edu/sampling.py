@@ -1,21 +1,24 @@
 """Sampling: audio in, one plausible animation after another out, frame by frame.
 
 Each frame's logits are cut to the k likeliest bins and one is drawn; the draw is fed back. Speech decides the lips
-almost entirely, expression and pose hardly at all, so each attribute group has its own k and temperature.
+almost entirely, expression and pose hardly at all, so each attribute group has its own k and temperature. `generate`
+takes the audio at once, `Stream` in pieces as it arrives; both go frame by frame and give the same bits.
 
 Paper: 3.2.2 (top-k sampling), Eq. 3, 4. Notebook: 04_mapper.
 """
 
 import math
-from typing import Callable, Iterable, Iterator
+from typing import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from .animation import GROUPS, N_ATTRIBUTES, column
+from .animation import GROUPS, N_ATTRIBUTES, POSE, column
+from .audio import FeatureStream
+from .control import Control, Controller
 from .files import InputError
-from .mapper import MappingNetwork
+from .mapper import NO_AUDIO, MappingNetwork
 
 # ours, not the paper's: lips tight, expression and pose loose. k counts bins, so it is scaled with D.
 TOP_K = {"lips": 10, "upper": 60, "blink": 60, "pose": 40}
@@ -23,28 +26,34 @@ TEMPERATURE = {"lips": 0.5, "upper": 0.92, "blink": 1.1, "pose": 0.85}
 NOISE_BLOCK = 64  # frames of noise drawn at once
 
 
-def top_k_sample(logits: Tensor, k: int, temperature: float = 1.0, generator: torch.Generator | None = None) -> Tensor:
+def top_k_sample(logits: Tensor, k: int, temperature: float = 1.0, top_p: float = 1.0,
+                 generator: torch.Generator | None = None) -> Tensor:
     """Draw one bin from the k likeliest of each row of logits (..., D) -> int64 (...).
 
     Adding Gumbel noise to log-probabilities and taking the largest is a draw from the softmax, without computing it.
+    With `top_p` below 1 only the likeliest bins that together hold this probability are kept.
     Paper: 3.2.2. Notebook: 04_mapper.
 
     >>> top_k_sample(torch.tensor([[0.0, 9.0, 1.0]]), k=1)
     tensor([1])
     """
-    if k < 1 or temperature <= 0:
-        raise InputError(f"top-k sampling needs k >= 1 and a temperature above 0, not {k} and {temperature}")
-    noise = torch.empty(*logits.shape[:-1], min(k, logits.shape[-1])).exponential_(generator=generator)
-    return _draw(logits, noise, torch.full(logits.shape[:-1], k), torch.full(logits.shape[:-1], temperature))
+    if k < 1 or temperature <= 0 or not 0 < top_p <= 1:
+        raise InputError("top-k sampling needs k >= 1, a temperature above 0 and top_p above 0 and at most 1, not "
+                         f"{k}, {temperature} and {top_p}")
+    k = min(k, logits.shape[-1])
+    values, bins = logits.topk(k, dim=-1)
+    values = values / temperature
+    if top_p < 1:
+        values = nucleus(values, top_p)
+    # Gumbel noise is -log of an exponential draw
+    noise = torch.empty_like(values).exponential_(generator=generator).log_()
+    return bins.gather(-1, values.sub_(noise).argmax(-1, keepdim=True)).squeeze(-1)
 
 
-def _draw(logits: Tensor, noise: Tensor, k: Tensor, temperature: Tensor) -> Tensor:
-    """Gumbel top-k: logits (..., D), exponential noise (..., k_max), k and temperature per row -> bins (...)."""
-    values, bins = logits.topk(noise.shape[-1], dim=-1)  # sorted, largest first
-    gumbel = -noise.log()
-    score = values / temperature[..., None] + gumbel
-    score = score.masked_fill(torch.arange(noise.shape[-1]) >= k[..., None], -math.inf)
-    return bins.gather(-1, score.argmax(-1, keepdim=True)).squeeze(-1)
+def nucleus(values: Tensor, top_p: float | Tensor) -> Tensor:
+    """Top-p: sorted scores (..., k) with -inf where the likelier ones already hold the probability `top_p`."""
+    p = values.softmax(-1)
+    return values.masked_fill(p.cumsum(-1) - p >= top_p, -math.inf)
 
 
 def per_attribute(setting: float | dict | None, default: dict) -> Tensor:
@@ -60,46 +69,98 @@ def sample_generators(samples: int, seed: int) -> list[torch.Generator]:
     return [torch.Generator().manual_seed(1_000_003 * seed + i) for i in range(samples)]
 
 
-@torch.inference_mode()
-def decode_frames(mapper: MappingNetwork, A: Iterable[Tensor], samples: int, seed: int = 0,
-                  top_k: float | dict | None = None, temperature: float | dict | None = None,
-                  control: np.ndarray | None = None) -> Iterator[Tensor]:
-    """Yield the bins (samples, 23) of one frame after another for audio rows A (400,) given one by one.
+class Decoder:
+    """Draws one frame after another; what `generate` and `Stream` share.
 
-    The cost of a frame does not depend on how many came before. Paper: Eq. 3. Notebook: 04_mapper.
+    `guidance` w amplifies what the audio says (classifier-free guidance): (1 + w) times the logits with audio minus w
+    times those without. `strict` computes Eq. 3 to the letter, from the last tau frames alone: without it the ring of
+    keys and values lets each of the L layers look tau frames back, which is faster and what training does.
     """
-    bins = mapper.config.bins
-    # k is read in bins of width .01; with fewer bins it shrinks in step, and never exceeds D
-    k = (per_attribute(top_k, TOP_K) * (1 if top_k is not None else bins / 500)).round().clamp(1, bins).long()
-    heat = per_attribute(temperature, TEMPERATURE)
-    if (heat <= 0).any():
-        raise InputError("temperatures must be above 0")
-    k, heat = k.expand(samples, -1), heat.expand(samples, -1)
-    sources, rings, noise = sample_generators(samples, seed), mapper.new_rings(samples), None
-    y = mapper.start(samples)[:, 0]
-    for t, features in enumerate(A):
-        if t % NOISE_BLOCK == 0:
-            block = [torch.empty(NOISE_BLOCK, N_ATTRIBUTES, int(k.max())).exponential_(generator=g) for g in sources]
-            noise = torch.stack(block, dim=1)  # (block, samples, 23, k_max)
-        out = mapper.step(features.expand(samples, -1), y, rings, t, mapper.ring_bias(t))
-        if mapper.config.probabilistic:
-            y = _draw(out, noise[t % NOISE_BLOCK], k, heat)  # (samples, 23)
+
+    def __init__(self, mapper: MappingNetwork, samples: int = 3, seed: int = 0, top_k: float | dict | None = None,
+                 temperature: float | dict | None = None, top_p: float | dict | None = None,
+                 guidance: float | dict | None = None, control: Control | None = None, strict: bool = False) -> None:
+        if samples < 1:
+            raise InputError(f"give at least 1 sample, not {samples}")
+        self.mapper, self.strict, D = mapper, strict, mapper.config.bins
+        none = dict.fromkeys(GROUPS, 0.0)
+        # k is read in bins of width .01; with fewer bins it shrinks in step, and never exceeds D
+        self.k = (per_attribute(top_k, TOP_K) * (1 if top_k is not None else D / 500)).round().clamp(1, D).long()
+        self.heat, self.top_p = per_attribute(temperature, TEMPERATURE), per_attribute(top_p, dict.fromkeys(GROUPS, 1))
+        self.guidance = per_attribute(guidance, none)
+        if (self.heat <= 0).any():
+            raise InputError("temperatures must be above 0")
+        if not ((self.top_p > 0) & (self.top_p <= 1)).all():
+            raise InputError("top_p must be above 0 and at most 1")
+        if (self.guidance < 0).any():
+            raise InputError("guidance must not be below 0")
+        self.guided = bool((self.guidance > 0).any()) and mapper.config.probabilistic
+        self.control = Controller(control, mapper.discretizer) if control else None
+        self.sources, self.t, self.past = sample_generators(samples, seed), 0, []
+        rows = samples * (2 if self.guided else 1)  # with guidance the second half of the rows never hears the audio
+        self.rings, self.y = mapper.new_rings(rows), mapper.start(samples)[:, 0]
+        self.cut = torch.arange(int(self.k.max())) >= self.k[:, None]  # (23, k_max): beyond an attribute's own k
+        self.cut = None if not self.cut.any() else self.cut
+
+    @torch.inference_mode()
+    def step(self, A: Tensor) -> Tensor:
+        """The next frame: its audio features (400,) -> bins (samples, 23)."""
+        out = self._logits(A.view(1, -1))
+        D = self.mapper.config.bins
+        if not self.mapper.config.probabilistic:
+            y = (out * D).floor().long().clamp(0, D - 1)
         else:
-            y = (out * bins).floor().long().clamp(0, bins - 1)
-        if control is not None and t < len(control):  # overwritten before it is fed back, so the rest can react
-            pinned = np.isfinite(control[t])
-            y[:, pinned] = torch.from_numpy(mapper.discretizer.encode(np.nan_to_num(control[t]))[pinned])
-        yield y
+            if self.control:
+                out = self.control.steer(self.t, out)
+            y = self._draw(out)
+        self.y = self.control.hold(self.t, y) if self.control else y
+        self.t += 1
+        return self.y
+
+    def _logits(self, A: Tensor) -> Tensor:
+        y = self.y.repeat(2, 1) if self.guided else self.y  # (rows, 23)
+        if self.guided:
+            A = torch.cat([A.expand(len(self.y), -1), torch.full_like(A, NO_AUDIO).expand(len(self.y), -1)])
+        if self.strict:
+            self.past = [*self.past, (A.expand(len(y), -1), y)][-self.mapper.config.tau:]
+            out = self.mapper(*(torch.stack(part, dim=1) for part in zip(*self.past)))[:, -1]
+        else:
+            out = self.mapper.step(A, y, self.rings, self.t)
+        if self.guided:
+            heard, deaf = out.chunk(2)  # each (samples, 23, D)
+            out = heard + self.guidance[:, None] * (heard - deaf)
+        return out
+
+    def _draw(self, logits: Tensor) -> Tensor:
+        """Gumbel top-k, see `top_k_sample`: logits (samples, 23, D) -> bins (samples, 23)."""
+        if self.t % NOISE_BLOCK == 0:
+            size = NOISE_BLOCK, N_ATTRIBUTES, int(self.k.max())
+            self.noise = torch.stack([torch.empty(size).exponential_(generator=g).log_() for g in self.sources], dim=1)
+        values, bins = logits.topk(self.noise.shape[-1], dim=-1)  # (samples, 23, k_max), largest first
+        values = values / self.heat[:, None]
+        if self.cut is not None:
+            values = values.masked_fill(self.cut, -math.inf)
+        if (self.top_p < 1).any():
+            values = nucleus(values, self.top_p[:, None])
+        best = (values - self.noise[self.t % NOISE_BLOCK]).argmax(-1, keepdim=True)
+        return bins.gather(-1, best).squeeze(-1)
+
+    def values(self, bins: Tensor) -> np.ndarray:
+        """Bins (..., 23) -> what comes out, float32 (..., 23): centroids (Eq. 4), scaled and offset on request."""
+        Y = self.mapper.discretizer.decode(bins.numpy())
+        return self.control.finish(Y) if self.control else Y
 
 
 def generate(mapper: MappingNetwork, A: np.ndarray | Tensor, samples: int = 3, seed: int = 0,
-             top_k: float | dict | None = None, temperature: float | dict | None = None,
-             control: np.ndarray | None = None, progress: Callable | None = None) -> np.ndarray:
+             top_k: float | dict | None = None, temperature: float | dict | None = None, *,
+             control: Control | None = None, smooth: int = 0, progress: Callable | None = None,
+             **options) -> np.ndarray:
     """Draw `samples` animations for audio features A (T, 400) -> float32 (samples, T, 23).
 
-    `top_k` and `temperature` are one number, or a dict of groups or attributes. `control` (T, 23) pins an attribute to
-    a value wherever it is not NaN; the others react through the model. `progress` wraps the frames (tqdm does).
-    Raises InputError for audio of another shape, or fewer than one sample.
+    `top_k` and `temperature` are one number, or a dict of groups or attributes. `control` says what the face shall do
+    (see `Control`); `smooth` averages the pose over that many frames to either side; `options` are those of `Decoder`:
+    top_p, guidance, strict. `progress` wraps the frames (tqdm does).
+    Raises InputError for audio of another shape, fewer than one sample, or settings that make no sense.
     Paper: 3.2.2, Eq. 3, 4. Notebook: 04_mapper.
 
     >>> from dirfa_edu.mapper import MapperConfig
@@ -112,21 +173,67 @@ def generate(mapper: MappingNetwork, A: np.ndarray | Tensor, samples: int = 3, s
     A = torch.as_tensor(A, dtype=torch.float32)
     if A.ndim != 2 or A.shape[1] != mapper.config.audio or len(A) == 0:
         raise InputError(f"audio features are (T, {mapper.config.audio}) with T >= 1, not {tuple(A.shape)}")
-    if samples < 1:
-        raise InputError(f"give at least 1 sample, not {samples}")
-    frames = progress(A) if progress else A
-    y_tilde = torch.stack(list(decode_frames(mapper, frames, samples, seed, top_k, temperature, control)), dim=1)
-    return mapper.discretizer.decode(y_tilde.numpy())  # (samples, T, 23), Eq. 4
+    decoder, smoother = Decoder(mapper, samples, seed, top_k, temperature, control=control, **options), Smoother(smooth)
+    frames = [decoder.values(decoder.step(row)) for row in (progress(A) if progress else A)]
+    return np.stack([*smoother.feed(frames), *smoother.finish()], axis=1)  # (samples, T, 23)
 
 
-def pin(T: int, **spans: tuple[float, float, float]) -> np.ndarray:
-    """A control array (T, 23) from spans name=(start second, end second, value); everything else is free (NaN).
+class Stream:
+    """`generate` for speech that is still arriving: feed samples in pieces of any size, finish at the end.
 
-    >>> control = pin(50, AU12=(0.4, 1.0, 3.0))
-    >>> int(np.isfinite(control).sum())
-    15
+    Bit for bit what `generate` gives for the whole recording with the same gain. `gain` multiplies the samples:
+    one-shot use measures it on the whole file (`audio.loudness_gain`), a stream must be told. The other settings are
+    those of `generate`. Frames come 0.15 s after their sound, and `smooth` frames later. Notebook: 04_mapper.
     """
-    control = np.full((T, N_ATTRIBUTES), np.nan)
-    for name, (start, end, value) in spans.items():
-        control[int(round(start * 25)):int(round(end * 25)), column(name)] = value
-    return control
+
+    def __init__(self, mapper: MappingNetwork, gain: float = 1.0, samples: int = 1, smooth: int = 0,
+                 **settings) -> None:
+        self.features, self.decoder = FeatureStream(gain), Decoder(mapper, samples, **settings)
+        self.smoother = Smoother(smooth)
+
+    def feed(self, wave: np.ndarray) -> np.ndarray:
+        """The next samples at 16 kHz (n,) -> the frames that are ready by now, float32 (samples, frames, 23)."""
+        return self._stack(self.smoother.feed(self._decode(self.features.feed(wave))))
+
+    def finish(self) -> np.ndarray:
+        """The frames (samples, frames, 23) that were waiting for more sound."""
+        return self._stack(self.smoother.feed(self._decode(self.features.finish())) + self.smoother.finish())
+
+    def _decode(self, A: np.ndarray) -> list[np.ndarray]:
+        return [self.decoder.values(self.decoder.step(row)) for row in torch.from_numpy(A)]
+
+    def _stack(self, frames: list[np.ndarray]) -> np.ndarray:
+        return np.stack(frames, axis=1) if frames else np.zeros((len(self.decoder.y), 0, N_ATTRIBUTES), np.float32)
+
+
+class Smoother:
+    """Averages the pose over `reach` frames to either side with triangular weights, `reach` frames late; AUs stay.
+
+    Beyond both ends the outermost frame is repeated. With reach 0 frames pass as they are.
+    """
+
+    def __init__(self, reach: int) -> None:
+        if reach < 0:
+            raise InputError(f"smoothing reaches 0 or more frames, not {reach}")
+        weights = np.r_[np.arange(1, reach + 2), np.arange(reach, 0, -1)].astype(np.float32)
+        self.reach, self.weights, self.window = reach, weights / weights.sum(), []
+
+    def feed(self, frames: list[np.ndarray]) -> list[np.ndarray]:
+        """More frames, each (samples, 23) -> those whose neighbours are all known."""
+        out = []
+        for frame in frames:
+            self.window = self.window[-2 * self.reach:] if self.reach else []
+            self.window += [frame] * (1 if self.window else self.reach + 1)
+            if len(self.window) == 2 * self.reach + 1:
+                out.append(self._middle())
+        return out
+
+    def finish(self) -> list[np.ndarray]:
+        """The last frames, of which the future is missing."""
+        return self.feed(self.window[-1:] * self.reach)
+
+    def _middle(self) -> np.ndarray:
+        smoothed = self.window[self.reach].copy()  # (samples, 23)
+        poses = np.stack(self.window)[..., POSE]  # (2 reach + 1, samples, 6)
+        smoothed[..., POSE] = (poses * self.weights[:, None, None]).sum(0)
+        return smoothed

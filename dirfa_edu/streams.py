@@ -118,24 +118,6 @@ def _in_turn(clips: list[Clip], read: Callable, generator: Chance) -> Iterator:
             raise InputError("no clips to draw from: choose others with Corpus.select")
 
 
-def augment(A: Tensor, noise: torch.Generator) -> Tensor:
-    """Other rooms and voices: a random level, tilt, shift and stretch along the mel axis for each window of A.
-
-    A (B, T, 400) -> the same shape. A longer or shorter vocal tract moves all resonances by a factor, so the stretch
-    is another speaker.
-    """
-    B, T, _ = A.shape
-    level, tilt, shift, stretch = (torch.randn(B, 1, generator=noise) * s for s in (0.04, 0.06, 0.6, 0.05))
-    band = torch.arange(20) - 9.5
-    place = ((1 + stretch) * band + shift + 9.5).clamp(0, 19)  # (B, 20): where each new band is read
-    below = place.long().clamp(max=18)
-    weight = torch.zeros(B, 20, 20).scatter(1, below[:, None], (1 - place + below)[:, None])  # (B, old, new)
-    weight = weight.scatter_add(1, below[:, None] + 1, (place - below)[:, None])
-    mel = A.view(B, T * 20, 20) @ weight  # (B, T * time, mel)
-    mel = mel + (level + tilt * band / 9.5)[:, None]
-    return (mel + 0.01 * torch.randn(mel.shape, generator=noise)).clamp(0, 1).view(B, T, -1)  # (B, T, 400)
-
-
 def draw(n: int, generator: Chance) -> int:
     """A whole number 0 <= i < n from a torch or numpy generator.
 

@@ -10,28 +10,20 @@ import math
 from copy import deepcopy
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from . import losses
-from .animation import GROUPS, LIPS, N_ATTRIBUTES
-from .corpus import PROBE_TRAIN
+from .animation import GROUPS
 from .discretize import Discretizer
+from .examples import augment, generator_pairs, held_out, mapper_batch, mapper_tracks, pair_batch, seen_in_training
 from .files import InputError, data_path
 from .generator import Discriminator, GenerationNetwork, GeneratorConfig, load_generator
 from .mapper import MapperConfig, MappingNetwork, load_mapper
-from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, smooth_weights
-from .streams import augment
+from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, scalar_writer, smooth_weights
 
-# how far fed-back bins are moved in training, as a share of D. Lips strongly, so that they listen to the audio and not
-# to themselves: in every frame, since a past that is exact now and then gives the rest away, with a strength of its own
-# for each window, and drifting slowly, as the network's own errors do. Expression lightly, or rare expressions freeze.
-HISTORY_NOISE = 0.008
-HISTORY_NOISE_LIPS = 0.15
-HISTORY_DRIFT_LIPS = 0.25
 PRESETS = {  # what the command `dirfa-edu train` runs
-    "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 6000, "batch": 12},
+    "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 4500, "batch": 12},
                "paper": {"steps": 400_000, "batch": 64, "window": 150, "ordinal": 0.0}},
     "generator": {"notebook": {"minutes": 0.8, "config": GeneratorConfig(size=64, width=24)},
                   "shipped": {"steps": 4000, "config": GeneratorConfig()},
@@ -56,106 +48,62 @@ def load_pretrained(name: str):
 
 
 # ---- mapper ---------------------------------------------------------------------------------------------------------
-def mapper_tracks(clips: list) -> list[tuple[np.ndarray, list[np.ndarray]]]:
-    """Clips -> (audio features (T, 400), [animations (T, 23)]): the measured track and further draws, if shipped."""
-    out = []
-    for clip in clips:
-        A, tracks = clip.features(), [clip.animation(), *known_truth(clip).get("draws", [])]
-        T = min(len(A), *(len(track) for track in tracks))
-        out.append((A[:T], [track[:T] for track in tracks]))
-    return out
-
-
-def known_truth(clip) -> dict:
-    """The clip's exact motion and further draws, or nothing: only the sample corpus knows them."""
-    try:
-        return clip.truth()
-    except InputError:
-        return {}
-
-
-def held_out(clips: list) -> tuple[list, list]:
-    """Clips -> (clips to train on, clips to validate on): every 12th sentence is held out, whoever speaks it."""
-    said = [clip.text or clip.name for clip in clips]
-    chosen = set(list(dict.fromkeys(said))[::12])
-    validation = [clip for clip, text in zip(clips, said) if text in chosen]
-    return [clip for clip, text in zip(clips, said) if text not in chosen] or clips, validation
-
-
-def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: torch.Generator) -> tuple:
-    """Random windows -> A (B, T, 400), corrupted bins of the frames before, true bins (-100 where padded)."""
-    def draw(n: int) -> int:
-        return int(torch.randint(n, (1,), generator=noise))
-
-    A = torch.zeros(batch, window, data[0][0].shape[1])
-    y = torch.full((batch, window + 1, N_ATTRIBUTES), -100)  # one frame more: row t is the input of row t + 1
-    for b in range(batch):
-        features, tracks = data[draw(len(data))]
-        track = tracks[draw(len(tracks))]
-        first = draw(max(1, len(track) - window + 1))
-        n = min(window, len(track) - first)
-        A[b, :n] = features[first:first + n]
-        y[b, 1:n + 1] = track[first:first + n]
-        y[b, 0] = track[first - 1] if first else bins.bins  # the start token before a clip's first frame
-    previous, started = y[:, :-1].clamp(min=0), y[:, :-1] < bins.bins
-    spread = HISTORY_NOISE * bins.bins * (torch.rand(batch, window, 1, generator=noise) < 0.4)  # (B, T, 1)
-    spread = spread.repeat(1, 1, N_ATTRIBUTES)  # (B, T, 23)
-    spread[..., LIPS] = HISTORY_NOISE_LIPS * bins.bins * 2 * torch.rand(batch, 1, 1, generator=noise)
-    moved = previous + (torch.randn(previous.shape, generator=noise) * spread).round().long()
-    knots = torch.randn(batch, len(LIPS), window // 10 + 2, generator=noise) * torch.rand(batch, 1, 1, generator=noise)
-    drift = nn.functional.interpolate(HISTORY_DRIFT_LIPS * bins.bins * knots, window, mode="linear")  # (B, lips, T)
-    moved[..., LIPS] += drift.transpose(1, 2).round().long()
-    previous = torch.where(started, moved.clamp(0, bins.bins - 1), previous)
-    return augment(A, noise), previous, y[:, 1:]
-
-
 def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: int | None = None,
                  minutes: float | None = None, batch: int = 12, window: int = 75, lr: float = 6e-4, seed: int = 0,
-                 ordinal: float = 2.0, checkpoint: str | Path | None = None, device: str = "auto",
-                 progress: bool = True, every: int = 250) -> tuple[MappingNetwork, list[dict]]:
+                 ordinal: float = 1.0, measured: bool = False, checkpoint: str | Path | None = None,
+                 tensorboard: str | Path | None = None, device: str = "auto", devices: int = 1, progress: bool = True,
+                 every: int = 250) -> tuple[MappingNetwork, list[dict]]:
     """Train a mapping network on clips (see corpus.Clip) -> (network in evaluation mode, log of figures).
 
-    `ordinal` is the width of the targets in bins of D = 500 (see `losses.cross_entropy`), 0 the paper's Eq. 5 alone.
-    With `checkpoint` the run writes there every `every` steps and continues from it. The log's rows hold step, loss
-    and, for held-out clips, bits per attribute of each group.
+    `ordinal` is the width of the targets in bins of D = 500 (see `losses.cross_entropy`), 0 the paper's Eq. 5 alone;
+    `measured` trains on tracks with measurement noise even where exact ones are known. With `checkpoint` the run writes
+    there every `every` steps and continues from it. The log's rows hold step, loss and, for held-out clips, bits per
+    attribute of each group; `tensorboard` is a folder that gets them too. Several `devices` share each batch, which
+    must be a multiple of them, and take a budget of steps.
     Paper: Eq. 5. Notebook: 04_mapper.
     """
-    data, validation = (mapper_tracks(some) for some in held_out(clips))
+    if devices > 1 and (not steps or batch % devices):
+        raise InputError(f"{devices} devices need a budget of steps, and a batch that they can share, not {batch}")
+    clock, fabric = Clock(steps, minutes), pick_device(device, devices)
+    data, validation = (mapper_tracks(some, measured) for some in held_out(clips))
     bins = Discretizer.fit([track for _, tracks in data for track in tracks], config.bins)
     data = [(torch.from_numpy(A), [torch.from_numpy(bins.encode(y)) for y in tracks]) for A, tracks in data]
     torch.manual_seed(seed)
-    noise = torch.Generator().manual_seed(seed)
-    fabric, network = pick_device(device), MappingNetwork(config, bins)
+    noise, network = torch.Generator().manual_seed(seed), MappingNetwork(config, bins)
+    heard = torch.cat([A for A, _ in data]).split(window)
+    network.whiten(torch.cat([augment(A[None], noise)[0] for A in heard]))  # as it will come in training
     average = deepcopy(network).eval()
     optimizer = torch.optim.AdamW(network.parameters(), lr, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
     model, optimizer = fabric.setup(network, optimizer)
-    clock, log = Clock(steps, minutes), []
-    parts = {"network": network, "average": average, "optimizer": optimizer}
+    log, parts = [], {"network": network, "average": average, "optimizer": optimizer}
     load_checkpoint(checkpoint, clock, noise, log, **parts)
+    first, mine = fabric.is_global_zero, slice(fabric.global_rank, None, devices)  # each device's share of a batch
+    write = scalar_writer(tensorboard if first else None)
     model.train()
-    with bar(progress, clock, "mapper") as shown:
+    with bar(progress and first, clock, "mapper") as shown:
         while clock.share() < 1:
             for group in optimizer.param_groups:
                 group["lr"] = clock.rate(lr)
             A, previous, y = (x.to(fabric.device) for x in mapper_batch(data, bins, batch, window, noise))
-            out = model(A, previous)
-            if config.probabilistic:
-                loss = losses.cross_entropy(out, y, ordinal * config.bins / 500)
-            else:  # "w/o Prob": regression to the same values, scaled to 0..1
-                loss = ((out - (y + 0.5) / config.bins).square() * (y >= 0)).sum() / (y >= 0).sum()
+            loss = model(A[mine], previous[mine], y[mine], ordinal * config.bins / 500)
+            loss = loss * devices * (y[mine] >= 0).sum() / (y >= 0).sum()  # shares differ in how much is padding
             optimizer.zero_grad()
             fabric.backward(loss)
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
             clock.step += 1
             smooth_weights(average, network, clock.step)
+            if clock.step % 10 == 0:
+                loss = fabric.all_reduce(loss.detach(), reduce_op="mean")
+                write({"step": clock.step, "loss": loss.item()})
+                shown.set_postfix_str(f"loss {loss.item():.3f}")
             if clock.step % every == 0 or clock.share() >= 1:
+                loss = fabric.all_reduce(loss.detach(), reduce_op="mean")
                 log.append({"step": clock.step, "seconds": round(clock.spent), "loss": round(loss.item(), 4),
                             **mapper_bits(average, validation)})
-                save_checkpoint(checkpoint, clock, noise, log, **parts)
+                write(log[-1])
+                save_checkpoint(checkpoint if first else None, clock, noise, log, **parts)
             shown.n = int(100 * clock.share())
-            shown.set_postfix_str(f"loss {loss.item():.3f}", refresh=clock.step % 10 == 0)
-    average.discretizer = bins
     return average.to("cpu").eval(), log
 
 
@@ -176,37 +124,6 @@ def mapper_bits(network: MappingNetwork, data: list) -> dict[str, float]:
 
 
 # ---- generator ------------------------------------------------------------------------------------------------------
-def generator_pairs(clips: list, size: int) -> list[tuple[Tensor, Tensor]]:
-    """Rendered clips -> [(frames uint8 (T, 3, S, S), attributes (T, 23))], shrunk to `size` where larger."""
-    out = []
-    for clip in clips:
-        frames = torch.from_numpy(clip.frames()).permute(0, 3, 1, 2)  # (T, 3, S, S)
-        clean = known_truth(clip).get("clean")  # without measurement noise, where the corpus knows it
-        Z = torch.from_numpy(np.asarray(clip.animation() if clean is None else clean, np.float32))
-        if frames.shape[-1] != size:
-            frames = nn.functional.interpolate(frames.float(), size=(size, size), mode="area").round().to(torch.uint8)
-        n = min(len(frames), len(Z))
-        out.append((frames[:n].contiguous(), Z[:n]))
-    return out
-
-
-def seen_in_training(clips: list, data: list) -> list:
-    """Of `generator_pairs(clips)` the frames that may be trained on: of a probe only its first PROBE_TRAIN."""
-    return [tuple(x[:PROBE_TRAIN] for x in pair) if getattr(clip, "kind", "") == "probe" else pair
-            for clip, pair in zip(clips, data)]
-
-
-def pair_batch(data: list, batch: int, noise: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Random pairs of frames of one clip -> I_src, Z_src, I_tgt, Z_tgt. Paper: 3.3."""
-    rows = []
-    for _ in range(batch):
-        frames, Z = data[int(torch.randint(len(data), (1,), generator=noise))]
-        src, tgt = torch.randint(len(frames), (2,), generator=noise).tolist()
-        rows.append((frames[src].float() / 255, Z[src], frames[tgt].float() / 255, Z[tgt]))
-    I_src, Z_src, I_tgt, Z_tgt = (torch.stack(column) for column in zip(*rows))
-    return I_src.to(memory_format=torch.channels_last), Z_src, I_tgt.to(memory_format=torch.channels_last), Z_tgt
-
-
 def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *, steps: int | None = None,
                     minutes: float | None = None, batch: int = 8, lr: float = 4e-4, seed: int = 0,
                     validation: list | None = None, adversarial_from: float = 0.6, lambda_adv: float = 0.05,

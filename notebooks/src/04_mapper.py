@@ -31,7 +31,7 @@ import torch
 from torch.testing import assert_close
 
 from dirfa_edu import (CHAPTER_CLIP, GROUPS, LIPS, POSE, UPPER, Corpus, MapperConfig, MappingNetwork, checks, column,
-                       data_path, explorers, generate, load_pretrained, losses, metrics, plots, sampling, training)
+                       data_path, examples, explorers, generate, load_pretrained, losses, metrics, plots, sampling, training)
 
 MINUTES = 0.6
 FRAME = 17
@@ -301,7 +301,7 @@ plots.show(fig, alt="Left: AU25 of two linear models after a push at 1.2 s; the 
 
 # %%
 data = [(torch.from_numpy(A), [torch.from_numpy(y_bar)])]
-features, previous, true = training.mapper_batch(data, mapper.discretizer, 1, 75, torch.Generator().manual_seed(3))
+features, previous, true = examples.mapper_batch(data, mapper.discretizer, 1, 75, torch.Generator().manual_seed(3))
 assert features.shape == (1, 75, 400) and previous.shape == true.shape == (1, 75, 23)
 moved = (previous[0, 1:] - true[0, :-1]).abs().float()  # row t holds frame t-1
 hit = moved[:, POSE].sum(1) > 0

@@ -77,7 +77,7 @@ def test_a_late_frame_costs_what_an_early_one_does(network):
     def frames(t0):
         with torch.inference_mode():
             for t in range(t0, t0 + 50):
-                network.step(A, y, rings, t, network.ring_bias(t))
+                network.step(A, y, rings, t)
 
     assert ratio(lambda: frames(1500), lambda: frames(50), "frames 1500-1549 against 50-99") < 1.15
 

@@ -76,3 +76,39 @@ def test_a_text_file_is_not_a_recording(tmp_path):
     (tmp_path / "x.wav").write_text("hello")
     with pytest.raises(InputError, match="not a sound file"):
         audio.load(tmp_path / "x.wav")
+
+
+def test_log_mel_is_librosas():
+    import librosa
+
+    wave = np.random.default_rng(0).normal(size=20_000).astype(np.float32) * np.linspace(0, 1, 20_000, dtype=np.float32)
+    gain = audio.loudness_gain(wave)
+    amplitude = np.abs(librosa.stft(wave * gain, n_fft=1280, hop_length=160, center=True, pad_mode="constant"))
+    bank = librosa.filters.mel(sr=16000, n_fft=1280, n_mels=20, fmin=125, fmax=7600)
+    decibel = librosa.amplitude_to_db(bank @ amplitude, ref=10.0, amin=1e-5, top_db=None)
+    assert np.allclose(audio.log_mel(wave), (decibel / 100 + 1).clip(0, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize("pieces", [[1], [159, 161, 640], [3000], [0, 640, 10_000, 7]])
+@pytest.mark.parametrize("length", [1, 639, 640, 5000, 16_000, 33_333])
+def test_a_stream_gives_the_same_bits_in_pieces_of_any_size(pieces, length):
+    if pieces == [1]:
+        length = min(length, 5000)  # one sample at a time is slow, and the same over and over
+    wave = np.random.default_rng(length).normal(size=length).astype(np.float32) * 0.1
+    stream, got, at, i = audio.FeatureStream(audio.loudness_gain(wave)), [], 0, 0
+    while at < length:
+        n = pieces[i % len(pieces)]
+        got.append(stream.feed(wave[at:at + n]))
+        at, i = at + n, i + 1
+    got.append(stream.finish())
+    assert np.array_equal(np.concatenate(got), audio.frame_features(wave))
+    assert len(stream.finish()) == 0
+    with pytest.raises(InputError, match="finished"):
+        stream.feed(wave)
+
+
+def test_a_stream_waits_150_ms_and_keeps_no_past():
+    stream, wave = audio.FeatureStream(), np.random.default_rng(0).normal(size=160_000).astype(np.float32)
+    arrived = np.cumsum([len(stream.feed(piece)) for piece in wave.reshape(-1, 160)])  # after each 10 ms
+    assert all(n == max(0, (160 * (i + 1) - 2400) // 640 + 1) for i, n in enumerate(arrived) if i >= 14)
+    assert len(stream.mel) < 40 and len(stream.tail) < 1600

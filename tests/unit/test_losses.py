@@ -43,6 +43,35 @@ def test_ordinal_targets_are_gaussians_that_leave_bin_0_alone():
     assert losses.cross_entropy(logits, y, ordinal=width).item() == pytest.approx(total / count, rel=1e-5)
 
 
+@pytest.mark.parametrize("ordinal", [0.0, 1.5])
+@pytest.mark.parametrize("reach", [None, 2, 20])
+def test_the_loss_attribute_by_attribute_has_value_and_gradients_of_the_loss_in_one_piece(ordinal, reach):
+    g = torch.Generator().manual_seed(0)
+    B, T, d, D = 3, 20, 6, 9
+    y, previous = torch.randint(0, D, (B, T, 23), generator=g), torch.randint(0, D + 1, (B, T, 23), generator=g)
+    y[1, 15:] = -100
+    found = []
+    for sliced in (True, False):
+        g.manual_seed(1)
+        sizes = (B, T, d), (d, 23 * D), (23 * D,), (B, T, 23, 2 * (reach or 0) + 1)
+        x, W, b, steps = (torch.randn(*size, generator=g).requires_grad_() for size in sizes)
+        if sliced:
+            loss = losses.head_cross_entropy(x, W, b, y, ordinal, *((steps, previous) if reach else ()))
+        else:
+            logits = (x @ W + b).view(B, T, 23, D)
+            if reach:  # one bin after the other, by hand
+                extra = [[0 if p == D or abs(d - p) > reach else row[d - p + reach] for d in range(D)]
+                         for p, row in zip(previous.flatten().tolist(), steps.view(-1, 2 * reach + 1))]
+                logits = logits + torch.stack([torch.stack([torch.as_tensor(e, dtype=torch.float32) for e in row])
+                                               for row in extra]).view(B, T, 23, D)
+            loss = losses.cross_entropy(logits, y, ordinal)
+        (3 * loss).backward()
+        found.append([loss, x.grad, W.grad, b.grad] + ([steps.grad] if reach else []))
+    for a, b in zip(*found):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
+    assert found[0][1][1, 15:].abs().max() == 0  # padding teaches nothing
+
+
 def test_ordinal_targets_forgive_a_near_miss_more_than_a_far_one():
     y = torch.full((1, 1, 23), 250)
     near, far = torch.zeros(1, 1, 23, 500), torch.zeros(1, 1, 23, 500)

@@ -8,7 +8,8 @@ import torch
 
 from dirfa_edu.discretize import Discretizer
 from dirfa_edu.files import InputError
-from dirfa_edu.mapper import Block, MapperConfig, MappingNetwork, load_mapper, save_mapper
+from dirfa_edu.losses import cross_entropy
+from dirfa_edu.mapper import NO_AUDIO, Block, MapperConfig, MappingNetwork, load_mapper, save_mapper
 from dirfa_edu.masks import temporally_biased_mask
 
 
@@ -33,7 +34,7 @@ def test_ring_cache_equals_full_recompute_across_the_wrap(layers, bias, inside):
     net, (A, y) = network(layers=layers, bias=bias, bias_inside=inside), clip()
     with torch.no_grad():
         full, rings = net(A, y)[0], net.new_rings(1)
-        steps = torch.stack([net.step(A[:, t], y[:, t], rings, t, net.ring_bias(t))[0] for t in range(25)])
+        steps = torch.stack([net.step(A[:, t], y[:, t], rings, t)[0] for t in range(25)])
     assert (full - steps).abs().max() < 1e-5
     assert full.std() > 1e-3
 
@@ -63,7 +64,7 @@ def test_one_layer_is_eq_1_written_out():
     block = Block(MapperConfig(d_model=8, heads=2, dropout=0.0)).eval()
     x, M = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(2)), temporally_biased_mask(5, 2, 3)
     h = block.norm_attention(x)[0]
-    W, b = block.qkv.weight, block.qkv.bias
+    W, b = block.qkv.weight.T, block.qkv.bias
     heads = []
     for i in range(2):
         cut = slice(4 * i, 4 * i + 4)
@@ -84,6 +85,52 @@ def test_the_start_token_is_no_bin():
             y[:, 0] = first
             outs.append(net(A, y)[0, 0])
     assert min((outs[12] - other).abs().max() for other in outs[:12]) > 1e-4
+
+
+def test_steps_from_the_last_bin_move_with_it():
+    net, (A, y) = network(reach=3), clip()
+    plain = network(reach=0)
+    assert not any(name.startswith("steps") for name in plain.state_dict())
+    plain.load_state_dict({name: part for name, part in net.state_dict().items() if not name.startswith("steps")})
+    with torch.no_grad():
+        net.steps.weight.zero_(), net.steps.bias.zero_()
+        net.steps.bias.view(23, 7)[5] = torch.arange(1.0, 8.0)  # of attribute 5, whatever the audio: steps -3 .. 3
+        extra = (net(A, y) - plain(A, y))[0]  # (T, 23, D)
+    for t, last in enumerate(y[0, :, 5].tolist()):
+        wanted = [d - last + 4 if abs(d - last) <= 3 and last < 12 else 0 for d in range(12)]
+        assert torch.allclose(extra[t, 5], torch.tensor(wanted, dtype=torch.float32), atol=1e-5)
+    assert extra[:, 6].abs().max() < 1e-5
+
+
+def test_given_the_true_bins_the_network_returns_eq_5():
+    net, (A, y) = network(), clip()
+    target = (y + 1) % 12
+    target[:, -3:] = -100
+    for ordinal in (0.0, 1.0):
+        assert torch.isclose(net(A, y, target, ordinal), cross_entropy(net(A, y), target, ordinal), rtol=1e-5)
+    net, target = network(probabilistic=False), y.clamp(max=11)
+    assert torch.isclose(net(A, y, target), (net(A, y) - (target + 0.5) / 12).square().mean(), rtol=1e-5)
+
+
+def test_whitened_audio_has_one_variance_in_every_direction_that_is_no_noise():
+    net, g = network(), torch.Generator().manual_seed(0)
+    A = torch.randn(3000, 5, generator=g) @ torch.randn(5, 400, generator=g) + 0.3  # 395 directions without life
+    net.whiten(A)
+    white = (A - net.audio_mean) @ net.audio_whiten
+    variance = torch.linalg.eigvalsh(torch.cov(white.T))
+    assert variance[-5] > 0.9 * variance[-1] and (variance[:-5] < 1e-3 * variance[-1]).all()
+    assert white.mean().abs() < 1e-3 and abs(white.var() - 1) < 0.01
+
+
+def test_audio_that_is_not_heard_does_not_matter_and_silence_is_heard():
+    net, (A, y) = network(), clip()
+    with torch.no_grad():
+        net.no_audio += 0.5
+        deaf, silent = (net(torch.full_like(A, level), y) for level in (NO_AUDIO, 0.0))
+        assert (deaf - silent).abs().max() > 1e-3
+        A[:, 10:] = NO_AUDIO
+        part = net(A, y)
+    assert (part[:, :10] - deaf[:, :10]).abs().max() > 1e-3
 
 
 def test_without_probability_there_is_one_number_an_attribute():

@@ -1,10 +1,18 @@
 """The training loops learn, keep books, and go on after an interruption as if there had been none."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from dirfa_edu import streams, training
+from dirfa_edu import examples, training
 from dirfa_edu.discretize import Discretizer
 from dirfa_edu.evaluate import repeat_bits
 from dirfa_edu.files import InputError
@@ -86,6 +94,96 @@ def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, kind, monkeypatch):
     assert [row["loss"] for row in log] == [row["loss"] for row in again]
 
 
+RUN = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from test_training import CLIPS, TINY
+from dirfa_edu.training import train_mapper
+from dirfa_edu.runs import first_process
+from dataclasses import replace
+settings = json.loads(sys.argv[2])
+network, log = train_mapper(CLIPS[:6], replace(TINY, dropout=settings.pop("dropout")), batch=4, window=20, lr=3e-3,
+                            device="cpu", progress=False, **settings)
+if first_process():
+    print(json.dumps({"log": log, "sum": [float(p.double().sum()) for p in network.parameters()]}))
+"""
+
+
+def start_run(folder, **settings):
+    (folder / "run.py").write_text(RUN)
+    command = [sys.executable, str(folder / "run.py"), str(Path(__file__).parent), json.dumps(settings)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True)
+
+
+def result_of(process):
+    out, _ = process.communicate(timeout=200)
+    assert process.returncode == 0
+    return json.loads(out.strip().splitlines()[-1])
+
+
+def test_a_run_killed_with_kill_9_goes_on_bit_for_bit(tmp_path):
+    settings = {"steps": 60, "every": 10, "dropout": 0.1}
+    whole = start_run(tmp_path, **settings)
+    checkpoint = tmp_path / "run.checkpoint"
+    killed = start_run(tmp_path, **settings | {"steps": 60, "checkpoint": str(checkpoint)})
+    while not checkpoint.is_file():
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.kill()  # SIGKILL: nothing is tidied up
+    killed.communicate()
+    assert killed.returncode == -signal.SIGKILL
+    step = torch.load(checkpoint, weights_only=True)["step"]
+    assert 10 <= step < 60
+    resumed = result_of(start_run(tmp_path, **settings | {"checkpoint": str(checkpoint)}))
+    whole = result_of(whole)
+    assert resumed["sum"] == whole["sum"]
+    assert [row["loss"] for row in resumed["log"]] == [row["loss"] for row in whole["log"]]
+
+
+def test_two_processes_give_the_loss_curve_of_one(tmp_path):
+    settings = {"steps": 30, "every": 3, "dropout": 0.0}
+    one, two = (result_of(start_run(tmp_path, **settings, devices=n)) for n in (1, 2))
+    curves = [np.array([row["loss"] for row in run["log"]]) for run in (one, two)]
+    assert len(curves[0]) == 10 and curves[0][0] - curves[0][-1] > 0.05  # it learns
+    assert np.abs(curves[0] - curves[1]).max() <= 1.01e-4
+    assert np.allclose(one["sum"], two["sum"], atol=0.05)
+
+
+def test_devices_that_cannot_share_a_batch_are_refused_before_anything_starts():
+    with pytest.raises(InputError, match="devices"):
+        training.pick_device("cpu", 0)
+    for settings in ({"minutes": 1}, {"steps": 2, "batch": 3}):
+        with pytest.raises(InputError, match="2 devices need"):
+            training.train_mapper(CLIPS, TINY, devices=2, progress=False, **settings)
+
+
+def test_tensorboard_gets_what_the_log_gets(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, log = training.train_mapper(CLIPS[:4], TINY, steps=20, batch=2, window=10, every=10, progress=False,
+                                   tensorboard=tmp_path / "board")
+    events = EventAccumulator(str(tmp_path / "board")).Reload()
+    assert set(events.Tags()["scalars"]) == {"loss", "lips", "upper", "blink", "pose"}
+    for name in ("lips", "pose"):
+        assert [e.value for e in events.Scalars(name)] == pytest.approx([row[name] for row in log])
+    assert [e.step for e in events.Scalars(name)] == [10, 20]
+
+
+def test_without_tensorboard_asking_for_it_is_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(InputError, match="pip install tensorboard"):
+        training.train_mapper(CLIPS[:2], TINY, steps=1, batch=2, window=10, progress=False, tensorboard=tmp_path)
+
+
+@pytest.mark.parametrize("preset", ["notebook", "shipped", "paper"])
+def test_every_preset_of_the_mapper_makes_a_step(preset):
+    settings = training.PRESETS["mapper"][preset]
+    assert settings.get("steps", 0) > 0 or settings.get("minutes", 0) > 0
+    settings = {k: v for k, v in settings.items() if k not in ("minutes", "steps", "batch")}
+    _, log = training.train_mapper(CLIPS[:3], steps=1, batch=1, progress=False, **settings)
+    assert np.isfinite(log[0]["loss"])
+
+
 def test_a_damaged_checkpoint_is_one_sentence(tmp_path):
     (tmp_path / "c.pt").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(InputError, match="cannot resume"):
@@ -99,12 +197,12 @@ def test_batches_are_shifted_by_one_frame_and_padded():
     bins = Discretizer.fit([clip.Y for clip in CLIPS], 20)
     data = [(torch.from_numpy(c.A), [torch.from_numpy(bins.encode(c.Y))]) for c in CLIPS]
     noise = torch.Generator().manual_seed(0)
-    kept = training.HISTORY_NOISE, training.HISTORY_NOISE_LIPS, training.HISTORY_DRIFT_LIPS
-    training.HISTORY_NOISE = training.HISTORY_NOISE_LIPS = training.HISTORY_DRIFT_LIPS = 0.0
+    kept = examples.HISTORY_NOISE, examples.HISTORY_NOISE_LIPS, examples.HISTORY_DRIFT_LIPS
+    examples.HISTORY_NOISE = examples.HISTORY_NOISE_LIPS = examples.HISTORY_DRIFT_LIPS = 0.0
     try:
-        A, previous, y = training.mapper_batch(data, bins, 8, 70, noise)
+        A, previous, y = examples.mapper_batch(data, bins, 8, 70, noise)
     finally:
-        training.HISTORY_NOISE, training.HISTORY_NOISE_LIPS, training.HISTORY_DRIFT_LIPS = kept
+        examples.HISTORY_NOISE, examples.HISTORY_NOISE_LIPS, examples.HISTORY_DRIFT_LIPS = kept
     assert (y[:, 60:] == -100).all() and (y[:, :60] >= 0).all()  # clips have 60 frames, windows 70
     assert torch.equal(previous[:, 1:60], y[:, :59])
     assert (previous[:, 0] == 20).all()
@@ -113,9 +211,9 @@ def test_batches_are_shifted_by_one_frame_and_padded():
 def test_corruption_hits_lips_harder_than_expression_and_lasts_for_many_frames():
     bins = Discretizer.fit([clip.Y for clip in CLIPS], 500)
     data = [(torch.from_numpy(c.A), [torch.full((60, 23), 250)]) for c in CLIPS]
-    _, previous, _ = training.mapper_batch(data, bins, 64, 50, torch.Generator().manual_seed(0))
+    _, previous, _ = examples.mapper_batch(data, bins, 64, 50, torch.Generator().manual_seed(0))
     moved = (previous[:, 1:] - 250).float()  # (B, T, 23)
-    lips, upper = moved[..., training.LIPS], moved[..., training.GROUPS["upper"]]
+    lips, upper = moved[..., examples.LIPS], moved[..., training.GROUPS["upper"]]
     assert 20 < lips.std() / upper.std() < 60
     assert (upper == 0).float().mean() > 0.5
     later = [float((x[:, 5:] * x[:, :-5]).mean() / x.square().mean()) for x in (lips, upper)]
@@ -125,18 +223,18 @@ def test_corruption_hits_lips_harder_than_expression_and_lasts_for_many_frames()
 def test_augmentation_moves_bands_together_and_keeps_what_is_flat(monkeypatch):
     flat = torch.full((4, 3, 400), 0.5)
     noise = torch.Generator().manual_seed(0)
-    mel = streams.augment(flat, noise).view(4, 3, 20, 20)
+    mel = examples.augment(flat, noise).view(4, 3, 20, 20)
     step = mel.diff(dim=-1).mean(dim=(1, 2))  # (4, 19): a flat spectrum gets a level and a tilt, nothing else
     assert (step - step.mean(1, keepdim=True)).abs().max() < 0.01
     assert not torch.allclose(mel[0].mean(), mel[1].mean(), atol=1e-3)
     peaks = torch.zeros(64, 1, 20, 20)
     peaks[..., 10] = 0.8
-    moved = streams.augment(peaks.flatten(2), noise).view(64, 20, 20).mean(1).argmax(-1)
+    moved = examples.augment(peaks.flatten(2), noise).view(64, 20, 20).mean(1).argmax(-1)
     assert 8 <= moved.min() < 10 < moved.max() <= 12  # the resonance is elsewhere, in all frames of a window alike
     randn = torch.randn
     monkeypatch.setattr(torch, "randn", lambda *size, **options: 0 * randn(*size, **options))
     A = torch.rand(2, 5, 400)
-    torch.testing.assert_close(streams.augment(A, noise), A)
+    torch.testing.assert_close(examples.augment(A, noise), A)
 
 
 def test_repeating_the_last_bin_costs_nothing_on_a_still_face_and_much_on_noise():
@@ -150,7 +248,7 @@ def test_repeating_the_last_bin_costs_nothing_on_a_still_face_and_much_on_noise(
 def test_a_sentence_held_out_is_held_out_in_every_voice():
     clips = [ToyClip(seed) for seed in range(24)]
     clips[17].text = clips[12].text  # a second reading of a sentence that is held out
-    train, validation = training.held_out(clips)
+    train, validation = examples.held_out(clips)
     assert {clip.name for clip in validation} == {"sentence 0", "sentence 12", "sentence 17"}
     assert not {clip.text for clip in train} & {clip.text for clip in validation} and len(train) == 21
 
@@ -158,13 +256,13 @@ def test_a_sentence_held_out_is_held_out_in_every_voice():
 def test_of_probes_only_the_first_frames_are_trained_on():
     clips = [ToyClip(0, T=90), ToyClip(1, T=90)]
     clips[1].kind = "probe"
-    lengths = [len(frames) for frames, _ in training.seen_in_training(clips, training.generator_pairs(clips, 64))]
-    assert lengths == [90, training.PROBE_TRAIN]
+    lengths = [len(frames) for frames, _ in examples.seen_in_training(clips, examples.generator_pairs(clips, 64))]
+    assert lengths == [90, examples.PROBE_TRAIN]
 
 
 def test_copying_the_source_is_the_generators_zero():
     network = training.GenerationNetwork(GeneratorConfig(size=64, width=8, keypoints=3)).eval()
-    data = training.generator_pairs(CLIPS[:2], 64)
+    data = examples.generator_pairs(CLIPS[:2], 64)
     figures = training.generator_gain(network, data)
     # noise pictures: two unrelated uniform pictures have MSE 1/6
     assert figures["psnr"] - figures["gain"] == pytest.approx(10 * np.log10(6), abs=0.1)

@@ -1,0 +1,137 @@
+"""Training examples: what one step of training sees of a clip.
+
+For the mapper: windows of audio in other rooms and voices, with a corrupted history. For the generator: pairs of
+frames.
+
+Paper: 3.2.4, 3.3.1. Notebooks: 04_mapper, 05_generator.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .animation import LIPS, N_ATTRIBUTES
+from .corpus import PROBE_TRAIN
+from .discretize import Discretizer
+from .files import InputError
+from .mapper import NO_AUDIO
+
+# how far fed-back bins are moved in training, as a share of D. Lips strongly, so that they listen to the audio and not
+# to themselves: in every frame, since a past that is exact now and then gives the rest away, with a strength of its own
+# for each window, and drifting slowly, as the network's own errors do. Expression lightly, or rare expressions freeze.
+HISTORY_NOISE = 0.003
+HISTORY_NOISE_LIPS = 0.15
+HISTORY_DRIFT_LIPS = 0.25
+AUDIO_DROPPED = 0.1  # share of windows without audio, so that the network can also say what it would do without
+
+
+# ---- mapper ---------------------------------------------------------------------------------------------------------
+def mapper_tracks(clips: list, measured: bool = False) -> list[tuple[np.ndarray, list[np.ndarray]]]:
+    """Clips -> (audio features (T, 400), [animations (T, 23)]): the clip's motion and further draws, if shipped.
+
+    Where the corpus knows the exact motion it is taken, unless `measured` asks for the track as OpenFace would have
+    seen it: a network learns to imitate measurement noise as faithfully as everything else.
+    """
+    out = []
+    for clip in clips:
+        A, truth = clip.features(), known_truth(clip)
+        seen = clip.animation() if measured or "clean" not in truth else np.asarray(truth["clean"], np.float32)
+        tracks = [seen, *truth.get("draws", [])]
+        T = min(len(A), *(len(track) for track in tracks))
+        out.append((A[:T], [track[:T] for track in tracks]))
+    return out
+
+
+def known_truth(clip) -> dict:
+    """The clip's exact motion and further draws, or nothing: only the sample corpus knows them."""
+    try:
+        return clip.truth()
+    except InputError:
+        return {}
+
+
+def held_out(clips: list) -> tuple[list, list]:
+    """Clips -> (clips to train on, clips to validate on): every 12th sentence is held out, whoever speaks it."""
+    said = [clip.text or clip.name for clip in clips]
+    chosen = set(list(dict.fromkeys(said))[::12])
+    validation = [clip for clip, text in zip(clips, said) if text in chosen]
+    return [clip for clip, text in zip(clips, said) if text not in chosen] or clips, validation
+
+
+def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: torch.Generator) -> tuple:
+    """Random windows -> A (B, T, 400), corrupted bins of the frames before, true bins (-100 where padded)."""
+    def draw(n: int) -> int:
+        return int(torch.randint(n, (1,), generator=noise))
+
+    A = torch.zeros(batch, window, data[0][0].shape[1])
+    y = torch.full((batch, window + 1, N_ATTRIBUTES), -100)  # one frame more: row t is the input of row t + 1
+    for b in range(batch):
+        features, tracks = data[draw(len(data))]
+        track = tracks[draw(len(tracks))]
+        first = draw(max(1, len(track) - window + 1))
+        n = min(window, len(track) - first)
+        A[b, :n] = features[first:first + n]
+        y[b, 1:n + 1] = track[first:first + n]
+        y[b, 0] = track[first - 1] if first else bins.bins  # the start token before a clip's first frame
+    previous, started = y[:, :-1].clamp(min=0), y[:, :-1] < bins.bins
+    spread = HISTORY_NOISE * bins.bins * (torch.rand(batch, window, 1, generator=noise) < 0.4)  # (B, T, 1)
+    spread = spread.repeat(1, 1, N_ATTRIBUTES)  # (B, T, 23)
+    spread[..., LIPS] = HISTORY_NOISE_LIPS * bins.bins * 2 * torch.rand(batch, 1, 1, generator=noise)
+    moved = previous + (torch.randn(previous.shape, generator=noise) * spread).round().long()
+    knots = torch.randn(batch, len(LIPS), window // 10 + 2, generator=noise) * torch.rand(batch, 1, 1, generator=noise)
+    drift = nn.functional.interpolate(HISTORY_DRIFT_LIPS * bins.bins * knots, window, mode="linear")  # (B, lips, T)
+    moved[..., LIPS] += drift.transpose(1, 2).round().long()
+    previous = torch.where(started, moved.clamp(0, bins.bins - 1), previous)
+    A = augment(A, noise)
+    A[torch.rand(batch, generator=noise) < AUDIO_DROPPED] = NO_AUDIO
+    return A, previous, y[:, 1:]
+
+
+def augment(A: Tensor, noise: torch.Generator) -> Tensor:
+    """Other rooms and voices: a random level, tilt, shift and stretch along the mel axis for each window of A.
+
+    A (B, T, 400) -> the same shape. A longer or shorter vocal tract moves all resonances by a factor, so the stretch
+    is another speaker.
+    """
+    B, T, _ = A.shape
+    level, tilt, shift, stretch = (torch.randn(B, 1, generator=noise) * s for s in (0.04, 0.06, 0.8, 0.07))
+    band = torch.arange(20) - 9.5
+    place = ((1 + stretch) * band + shift + 9.5).clamp(0, 19)  # (B, 20): where each new band is read
+    below = place.long().clamp(max=18)
+    weight = torch.zeros(B, 20, 20).scatter(1, below[:, None], (1 - place + below)[:, None])  # (B, old, new)
+    weight = weight.scatter_add(1, below[:, None] + 1, (place - below)[:, None])
+    mel = A.view(B, T * 20, 20) @ weight  # (B, T * time, mel)
+    mel = mel + (level + tilt * band / 9.5)[:, None]
+    return (mel + 0.01 * torch.randn(mel.shape, generator=noise)).clamp(0, 1).view(B, T, -1)  # (B, T, 400)
+
+
+# ---- generator ------------------------------------------------------------------------------------------------------
+def generator_pairs(clips: list, size: int) -> list[tuple[Tensor, Tensor]]:
+    """Rendered clips -> [(frames uint8 (T, 3, S, S), attributes (T, 23))], shrunk to `size` where larger."""
+    out = []
+    for clip in clips:
+        frames = torch.from_numpy(clip.frames()).permute(0, 3, 1, 2)  # (T, 3, S, S)
+        clean = known_truth(clip).get("clean")  # without measurement noise, where the corpus knows it
+        Z = torch.from_numpy(np.asarray(clip.animation() if clean is None else clean, np.float32))
+        if frames.shape[-1] != size:
+            frames = nn.functional.interpolate(frames.float(), size=(size, size), mode="area").round().to(torch.uint8)
+        n = min(len(frames), len(Z))
+        out.append((frames[:n].contiguous(), Z[:n]))
+    return out
+
+
+def seen_in_training(clips: list, data: list) -> list:
+    """Of `generator_pairs(clips)` the frames that may be trained on: of a probe only its first PROBE_TRAIN."""
+    return [tuple(x[:PROBE_TRAIN] for x in pair) if getattr(clip, "kind", "") == "probe" else pair
+            for clip, pair in zip(clips, data)]
+
+
+def pair_batch(data: list, batch: int, noise: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Random pairs of frames of one clip -> I_src, Z_src, I_tgt, Z_tgt. Paper: 3.3."""
+    rows = []
+    for _ in range(batch):
+        frames, Z = data[int(torch.randint(len(data), (1,), generator=noise))]
+        src, tgt = torch.randint(len(frames), (2,), generator=noise).tolist()
+        rows.append((frames[src].float() / 255, Z[src], frames[tgt].float() / 255, Z[tgt]))
+    I_src, Z_src, I_tgt, Z_tgt = (torch.stack(column) for column in zip(*rows))
+    return I_src.to(memory_format=torch.channels_last), Z_src, I_tgt.to(memory_format=torch.channels_last), Z_tgt
