@@ -45,6 +45,7 @@ browser: .venv/.dev
 	$(ENV) $(PY) -m pytest tests/browser
 
 bench: .venv/.dev
+	$(ENV) $(PY) -m pip install -q transformers==5.24.0 x-transformers==2.31.10  # the peers
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/benchmarks -s
 
 mutants: .venv/.dev

@@ -55,7 +55,7 @@ def extract(video: Annotated[Path, typer.Argument(help="a clip of one face: mp4 
 
 @app.command()
 def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
-          preset: Annotated[str, typer.Option(help="notebook, shipped or paper")] = "shipped",
+          preset: Annotated[str, typer.Option(help="notebook, shipped or paper; mapper: also audio")] = "shipped",
           data: Annotated[str, typer.Option(help="samples, or a folder of clips")] = "samples",
           out: Annotated[Path, typer.Option(help="folder for weights, checkpoint and log")] = Path("runs"),
           steps: Annotated[int | None, typer.Option(help="instead of the preset's budget")] = None,
@@ -72,7 +72,7 @@ def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
 
     if network not in training.PRESETS or preset not in training.PRESETS[network]:
         raise InputError(f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
-                         "presets are notebook, shipped and paper")
+                         "presets are notebook, shipped and paper, for the mapper also audio")
     settings = dict(training.PRESETS[network][preset])
     if steps or minutes:
         settings = {k: v for k, v in settings.items() if k not in ("steps", "minutes")}

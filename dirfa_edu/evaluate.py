@@ -3,21 +3,24 @@
 Notebook: 06_evaluation.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
 
-from .animation import FPS, GROUPS, N_ATTRIBUTES, column
+from .animation import ATTRIBUTES, FPS, GROUPS, N_ATTRIBUTES, column
 from .corpus import PROBE_TRAIN, Corpus
 from .discretize import Discretizer
 from .examples import generator_pairs, held_out, mapper_tracks
+from .files import data_path
 from .generator import load_generator
-from .mapper import load_mapper
+from .mapper import MappingNetwork, load_mapper
 from .metrics import diversity, ebr, jitter
 from .sampling import generate
 from .training import generator_gain, load_pretrained, mapper_bits
 
 BILABIALS = {"P", "B", "M"}
+UNSEEN = "rms"  # the voice that no network hears in training
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
@@ -48,23 +51,37 @@ def repeat_bits(data: list, validation: list, bins: Discretizer) -> dict[str, fl
     return {name: round(float(bits[index].mean()), 3) for name, index in GROUPS.items()}
 
 
-def evaluate_mapper(weights: str | Path | None = None, samples: int = 5, seed: int = 0) -> dict[str, float]:
-    """Figures of a mapper by name: bits per attribute against a baseline, lips, diversity, jitter, blinks.
+def lip_errors(Y: np.ndarray, clean: np.ndarray) -> dict[str, np.ndarray]:
+    """Mean absolute error of AU25 and AU26 of samples Y (samples, T, 23): of each, of their mean, of the closest."""
+    mouth = [column("AU25"), column("AU26")]
+    each = np.abs(Y[..., mouth] - clean[:, mouth]).mean((1, 2))  # (samples,)
+    return {"each": each, "mean": np.abs(Y[..., mouth].mean(0) - clean[:, mouth]).mean(), "closest": each.min()}
 
-    For real recordings the truth is the law's lips on the forced alignment. Notebook: 06_evaluation.
+
+def audio_only_bits() -> dict[str, float]:
+    """Bits of the baseline that never sees its past, as measured when it was trained (`tools/audio_only.py`)."""
+    return json.loads(data_path("results", "audio_only.json").read_text())["bits"]
+
+
+def evaluate_mapper(weights: str | Path | None = None, samples: int = 10, seed: int = 0) -> dict[str, float]:
+    """Figures of a mapper by name, on the test split: bits against two baselines, lips, diversity, jitter, blinks.
+
+    Truth is the exact motion, without measurement noise. For real recordings it is the law's lips on the forced
+    alignment. Notebook: 06_evaluation.
     """
     mapper, corpus = load_mapper(weights) if weights else load_pretrained("mapper"), Corpus("samples")
     clips = corpus.select(split="test", kind="speech")
     out: dict[str, float] = {}
     test = mapper_tracks(clips)
     train = mapper_tracks(held_out(corpus.select(split="train", kind="speech"))[0])
-    base = repeat_bits(train, test, mapper.discretizer)
+    base, deaf = repeat_bits(train, test, mapper.discretizer), audio_only_bits()
     for group, bits in mapper_bits(mapper, test).items():
-        out[f"bits {group}"], out[f"bits {group}, repeating the last bin"] = bits, base[group]
+        out[f"bits {group}"] = bits
+        out[f"bits {group}, repeating the last bin"], out[f"bits {group}, audio only"] = base[group], deaf[group]
     lips: dict[str, list] = {}
     spread: dict[str, list] = {group: [] for group in GROUPS}
     steps: dict[str, list] = {group: [] for group in GROUPS}
-    blinks, closed, bilabials = [], 0, 0
+    blinks, closed, bilabials, errors, values = [], 0, 0, [], ([], [])
     for clip in clips + corpus.select(kind="real"):
         truth = clip.truth()
         if "clean" not in truth:
@@ -72,8 +89,9 @@ def evaluate_mapper(weights: str | Path | None = None, samples: int = 5, seed: i
         Y = generate(mapper, clip.features(), samples, seed)
         clean = truth["clean"][:Y.shape[1]]
         Y = Y[:, :len(clean)]
-        lips.setdefault(clip.voice, []).append([np.mean([correlation(y[:, j], clean[:, j]) for y in Y])
-                                                for j in (column("AU25"), column("AU26"))])
+        heard = f"{clip.voice}{', real' if clip.kind == 'real' else ', unseen' if clip.voice == UNSEEN else ''}"
+        lips.setdefault(heard, []).append([np.mean([correlation(y[:, j], clean[:, j]) for y in Y])
+                                           for j in (column("AU25"), column("AU26"))])
         ours, law = [jitter(y) for y in Y], jitter(clean)
         for group in GROUPS:
             steps[group].append((np.mean([step[group] for step in ours]), law[group]))
@@ -81,18 +99,62 @@ def evaluate_mapper(weights: str | Path | None = None, samples: int = 5, seed: i
             ours, law = diversity(Y), diversity(truth["draws"])
             for group in GROUPS:
                 spread[group].append((ours[group], law[group]))
+            for kept, tracks in zip(values, (Y, truth["draws"])):
+                kept.append(tracks.reshape(-1, N_ATTRIBUTES))  # (samples * T, 23)
+        errors.append(lip_errors(Y, clean))
         blinks += [ebr(y[:, column("AU45")]) for y in Y]
-        n, total = closed_lips(Y[0], clip.phones())
-        closed, bilabials = closed + n, bilabials + total
+        for y in Y:
+            n, total = closed_lips(y, clip.phones())
+            closed, bilabials = closed + n, bilabials + total
     for voice, rows in sorted(lips.items()):
         out[f"lips r AU25, {voice}"], out[f"lips r AU26, {voice}"] = np.mean(rows, axis=0).round(3).tolist()
+    one = np.mean([error["each"] for error in errors], axis=0)  # (samples,): each sample's over all clips
+    out["lip error, one sample"] = round(float(one.mean()), 3)
+    out[f"lip error, best sample of {samples}"] = round(float(one.min()), 3)
+    out[f"lip error, mean of {samples}"] = round(float(np.mean([error["mean"] for error in errors])), 3)
+    out[f"lip error, closest of {samples} in each clip"] = round(float(np.mean([e["closest"] for e in errors])), 3)
     for name, pairs in (("diversity", spread), ("jitter", steps)):
         for group in GROUPS:
             ours, law = np.mean(pairs[group], axis=0)
             out[f"{name} {group}, ratio to the law"] = round(float(ours / law), 3)
     out["lips closed at /p b m/"] = round(closed / max(bilabials, 1), 3)
     out["blinks per second"] = round(float(np.mean(blinks)), 3)
-    return out
+    ours, law = (np.concatenate(kept) for kept in values)  # (frames, 23)
+    for j, name in enumerate(ATTRIBUTES):
+        out[f"distance of histograms (Wasserstein), {name}"] = round(wasserstein(ours[:, j], law[:, j]), 4)
+    return out | stability(mapper, 60) | stability(mapper, 600)
+
+
+def window_figures(Y: np.ndarray, seconds: float = 3.0) -> np.ndarray:
+    """Mean and spread of each attribute in windows of a track (T, 23) -> (windows, 46)."""
+    n = int(seconds * FPS)
+    windows = [Y[first:first + n] for first in range(0, len(Y) - n + 1, n)]
+    return np.array([np.r_[w.mean(0), w.std(0)] for w in windows]).reshape(-1, 2 * N_ATTRIBUTES)
+
+
+def stability(mapper: MappingNetwork, seconds: float, seed: int = 0) -> dict[str, float]:
+    """A long speech, made of test clips one after the other: does the face stay what it was in training?
+
+    The share of windows of 3 s whose mean and spread lie within the 0.1-99.9 % quantiles of training, over all
+    attributes, for the first and for the second half. Notebook: 04_mapper.
+    """
+    corpus = Corpus("samples")
+    exact = [track for _, tracks in mapper_tracks(corpus.select(split="train", kind="speech")) for track in tracks]
+    low, high = np.quantile(np.concatenate([window_figures(track) for track in exact]), [0.001, 0.999], axis=0)
+    clips = [clip.features() for clip in corpus.select(split="test", kind="speech")]
+    A = np.concatenate(clips * (int(seconds * FPS) // sum(map(len, clips)) + 1))[:int(seconds * FPS)]
+    seen = window_figures(generate(mapper, A, samples=1, seed=seed)[0])
+    inside = ((seen >= low - 1e-3) & (seen <= high + 1e-3)).mean(1)  # (windows,), low is 0 for what may stay at zero
+    half = len(inside) // 2
+    return {f"{seconds:.0f} s: windows as in training, first half": round(float(inside[:half].mean()), 3),
+            f"{seconds:.0f} s: windows as in training, second half": round(float(inside[half:].mean()), 3)}
+
+
+def wasserstein(a: np.ndarray, b: np.ndarray) -> float:
+    """How far the values of one histogram must move, on average, to become the other, in the attribute's own unit."""
+    from scipy.stats import wasserstein_distance
+
+    return float(wasserstein_distance(a, b))
 
 
 def evaluate_generator(weights: str | Path | None = None) -> dict[str, float]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .animation import LIPS, N_ATTRIBUTES
+from .animation import LIPS, N_ATTRIBUTES, UPPER
 from .corpus import PROBE_TRAIN
 from .discretize import Discretizer
 from .files import InputError
@@ -22,6 +22,9 @@ from .mapper import NO_AUDIO
 HISTORY_NOISE = 0.003
 HISTORY_NOISE_LIPS = 0.15
 HISTORY_DRIFT_LIPS = 0.25
+# and in a few windows one attribute's past is another clip's from some frame on: where the rest of the face disagrees
+# with it, the network learns to believe the rest, so that a pinned smile brings the cheeks along
+HISTORY_SWAPPED = 0.08
 AUDIO_DROPPED = 0.1  # share of windows without audio, so that the network can also say what it would do without
 
 
@@ -81,6 +84,9 @@ def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: 
     knots = torch.randn(batch, len(LIPS), window // 10 + 2, generator=noise) * torch.rand(batch, 1, 1, generator=noise)
     drift = nn.functional.interpolate(HISTORY_DRIFT_LIPS * bins.bins * knots, window, mode="linear")  # (B, lips, T)
     moved[..., LIPS] += drift.transpose(1, 2).round().long()
+    swapped = torch.rand(batch, 1, len(UPPER), generator=noise) < HISTORY_SWAPPED  # (B, 1, upper)
+    since = torch.randint(window, (batch, 1, len(UPPER)), generator=noise) <= torch.arange(window)[:, None]
+    moved[..., UPPER] = torch.where(swapped & since, moved.roll(1, 0)[..., UPPER], moved[..., UPPER])
     previous = torch.where(started, moved.clamp(0, bins.bins - 1), previous)
     A = augment(A, noise)
     A[torch.rand(batch, generator=noise) < AUDIO_DROPPED] = NO_AUDIO

@@ -3,7 +3,7 @@
 Notebook: 00_tour to 07_your_own_face.
 """
 
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -27,7 +27,7 @@ def _chapter_logits():
     from .training import load_pretrained
 
     mapper, clip = load_pretrained("mapper"), _chapter_clip()
-    y_bar = torch.from_numpy(mapper.discretizer.encode(clip.animation()))[None]  # (1, T, 23)
+    y_bar = torch.from_numpy(mapper.discretizer.encode(clip.truth()["clean"]))[None]  # (1, T, 23)
     y_previous = torch.cat([mapper.start(1), y_bar[:, :-1]], dim=1)
     with torch.inference_mode():
         return mapper(torch.from_numpy(clip.features())[None], y_previous)[0], mapper.discretizer
@@ -178,6 +178,38 @@ def top_k_explorer() -> Explorer:
                     attribute=["AU25", "AU12", "AU45", "pose_Ry"], frame=[17, 5, 40, 80])
 
 
+def control_explorer() -> Explorer:
+    """One attribute led to a value for two seconds, and what the rest of the face makes of it. Notebook: 04_mapper."""
+    from .control import Control
+    from .sampling import generate
+    from .training import load_pretrained
+
+    mapper, A = load_pretrained("mapper"), _chapter_clip().features()
+    seconds = (np.arange(len(A)) + 0.5) / 25
+
+    @cache
+    def sampled(attribute, how, value):
+        span = (attribute, 1.5, 3.5, value)
+        asked = {"pin": Control(pins=[span]), "pull": Control(pulls=[(*span, 0.3)]), "free": None}[how]
+        return generate(mapper, A, samples=4, seed=2, control=asked)
+
+    def draw(attribute, value, how):
+        free, led = sampled("", "free", 0), sampled(attribute, how, value)  # (4, T, 23)
+        names = [attribute, {"AU12": "AU06", "AU01": "AU02"}[attribute], "AU25"]
+        fig, axes = plots.new(3, 1, width=6.5, height=2.9, sharex=True)
+        for ax, name in zip(axes, names):
+            ax.axvspan(1.5, 3.5, color="#EEEEEE")
+            ax.plot(seconds, free[..., column(name)].mean(0), "--", color="#777777", label="free")
+            ax.plot(seconds, led[..., column(name)].mean(0), color=plots.COLOURS["y_hat"], label=how)
+            ax.set(ylabel=name, ylim=(0, 4))
+        axes[0].legend(fontsize=8, loc="upper left")
+        axes[-1].set_xlabel("seconds")
+        return fig
+
+    return Explorer(draw, "means of four samples, free, and with {attribute} at {value} by a {how} from 1.5 to 3.5 s",
+                    attribute=["AU12", "AU01"], value=[2, 0, 1, 3], how=["pin", "pull"])
+
+
 def portrait_explorer() -> Explorer:
     """The generator moving one portrait. Notebook: 05_generator."""
     import torch
@@ -249,4 +281,4 @@ def exaggerate_explorer() -> Explorer:
 
 
 EXPLORERS = [face_explorer, window_explorer, attribute_explorer, bins_explorer, mask_explorer, top_k_explorer,
-             portrait_explorer, psnr_explorer, exaggerate_explorer]  # chapters 00 to 07
+             control_explorer, portrait_explorer, psnr_explorer, exaggerate_explorer]  # chapters 00 to 07

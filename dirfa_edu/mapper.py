@@ -41,6 +41,7 @@ class MapperConfig:
     reach: int = 32  # steps of up to so many bins get logits of their own (`steps`); 0 is the paper's plain head
     bias: str = "alibi"  # or "single"; "none" and "sinusoidal" are the ablation "w/o TBM"
     bias_inside: bool = False  # True: mask inside the 1/sqrt(N_k) scaling, as Eq. 1 is printed
+    history: bool = True  # False: audio only, a baseline that never sees what it did before
     probabilistic: bool = True  # False: 23 regression outputs, the ablation "w/o Prob"
 
 
@@ -130,7 +131,8 @@ class MappingNetwork(nn.Module):
         self.head = Linear(d, N_ATTRIBUTES * (D if config.probabilistic else 1))
         # the same distribution seen from the last frame: a face mostly goes on from where it is, which the plain head
         # could only say by learning every bin's neighbours by heart
-        self.steps = Linear(d, N_ATTRIBUTES * (2 * config.reach + 1)) if config.reach and config.probabilistic else None
+        relative = config.reach > 0 and config.probabilistic and config.history
+        self.steps = Linear(d, N_ATTRIBUTES * (2 * config.reach + 1)) if relative else None
         self.register_buffer("rows", torch.arange(N_ATTRIBUTES) * (D + 1), persistent=False)
 
     def start(self, B: int, T: int = 1) -> Tensor:
@@ -153,6 +155,8 @@ class MappingNetwork(nn.Module):
 
     def token(self, heard: Tensor, y_previous: Tensor, t0: int = 0) -> Tensor:
         """Encoded audio (..., T, d) and bins of the frame before (..., T, 23) -> tokens (..., T, d)."""
+        if not self.config.history:
+            y_previous = torch.full_like(y_previous, self.config.bins)
         started = y_previous < self.config.bins  # bin D means "before the clip"
         level = torch.where(started, (2 * y_previous + 1) / self.config.bins - 1, 0).to(heard.dtype)
         x = heard + self.values(level)

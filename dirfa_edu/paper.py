@@ -84,7 +84,7 @@ LEDGER = [
     # claims
     Row("accurate lips, diverse expressions", "1, 4.5", "06_evaluation", "metrics.diversity", "unit/test_metrics.py",
         TOY),
-    Row("no control of single attributes", "4.5, limitations", "04_mapper", "sampling.pin", "unit/test_sampling.py",
+    Row("no control of single attributes", "4.5, limitations", "04_mapper", "control.Control", "unit/test_control.py",
         TOY, "named as future work; an attribute is pinned before it is fed back"),
 ]
 

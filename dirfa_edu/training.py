@@ -23,7 +23,8 @@ from .mapper import MapperConfig, MappingNetwork, load_mapper
 from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, scalar_writer, smooth_weights
 
 PRESETS = {  # what the command `dirfa-edu train` runs
-    "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 4500, "batch": 12},
+    "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 3000, "batch": 12},
+               "audio": {"steps": 1200, "config": MapperConfig(history=False)},  # a baseline, see `evaluate`
                "paper": {"steps": 400_000, "batch": 64, "window": 150, "ordinal": 0.0}},
     "generator": {"notebook": {"minutes": 0.8, "config": GeneratorConfig(size=64, width=24)},
                   "shipped": {"steps": 4000, "config": GeneratorConfig()},

@@ -419,7 +419,7 @@ A, y = torch.randn(1, T, 400), torch.randint(10, (1, T, 23))
 with torch.inference_mode():
     full = network(A, y)[0]  # (T, 23, D)
     rings = network.new_rings(1)
-    ringed = torch.cat([network.step(A[:, t], y[:, t], rings, t, network.ring_bias(t)) for t in range(T)])
+    ringed = torch.cat([network.step(A[:, t], y[:, t], rings, t) for t in range(T)])
     refed = network(A[:, -7:], y[:, -7:])[0, -1]  # the last tau frames again, from scratch
     wide = MappingNetwork(MapperConfig(bins=10, d_model=32, heads=4, layers=3, tau=T)).eval()
     wide.load_state_dict(network.state_dict())

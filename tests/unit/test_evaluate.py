@@ -37,3 +37,25 @@ def test_the_shipped_networks_reach_what_their_cards_say():
     assert np.mean(r) > 0.6
     figures = generator_gain(generator, generator_pairs(corpus.select(split="test", kind="probe"), 128), frames=3)
     assert figures["gain"] > 3
+
+
+def test_lip_errors_of_each_of_their_mean_and_of_the_closest():
+    clean, Y = np.zeros((10, 23)), np.zeros((2, 10, 23))
+    Y[0, :, [column("AU25"), column("AU26")]], Y[1, :, [column("AU25"), column("AU26")]] = 1.0, -0.5
+    found = evaluate.lip_errors(Y, clean)
+    assert found["each"].tolist() == [1.0, 0.5] and found["closest"] == 0.5 and found["mean"] == 0.25
+
+
+def test_the_wasserstein_distance_of_a_shift_is_the_shift():
+    values = np.random.default_rng(0).normal(size=500)
+    assert evaluate.wasserstein(values, values + 0.3) == pytest.approx(0.3)
+    assert evaluate.wasserstein(values, np.random.default_rng(1).permutation(values)) == pytest.approx(0)
+
+
+def test_windows_are_judged_by_mean_and_spread():
+    Y = np.zeros((200, 23))
+    Y[75:150, 3] = np.tile([0.0, 2.0, 1.0], 25)
+    figures = evaluate.window_figures(Y)  # two whole windows of 75 frames
+    assert figures.shape == (2, 46) and figures[0].max() == 0
+    assert figures[1, 3] == pytest.approx(1.0) and figures[1, 23 + 3] == pytest.approx(np.std([0, 2, 1]))
+    assert evaluate.window_figures(Y[:20]).shape == (0, 46)

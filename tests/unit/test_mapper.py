@@ -87,6 +87,13 @@ def test_the_start_token_is_no_bin():
     assert min((outs[12] - other).abs().max() for other in outs[:12]) > 1e-4
 
 
+def test_without_history_only_the_audio_counts():
+    net, (A, y) = network(history=False), clip()
+    with torch.no_grad():
+        assert torch.equal(net(A, y), net(A, (y + 5) % 12))
+        assert (net(A, y) - net(A / 2, y)).abs().max() > 1e-3
+
+
 def test_steps_from_the_last_bin_move_with_it():
     net, (A, y) = network(reach=3), clip()
     plain = network(reach=0)

@@ -193,16 +193,13 @@ def test_a_damaged_checkpoint_is_one_sentence(tmp_path):
         training.train_mapper(CLIPS[:2], TINY, progress=False)
 
 
-def test_batches_are_shifted_by_one_frame_and_padded():
+def test_batches_are_shifted_by_one_frame_and_padded(monkeypatch):
     bins = Discretizer.fit([clip.Y for clip in CLIPS], 20)
     data = [(torch.from_numpy(c.A), [torch.from_numpy(bins.encode(c.Y))]) for c in CLIPS]
     noise = torch.Generator().manual_seed(0)
-    kept = examples.HISTORY_NOISE, examples.HISTORY_NOISE_LIPS, examples.HISTORY_DRIFT_LIPS
-    examples.HISTORY_NOISE = examples.HISTORY_NOISE_LIPS = examples.HISTORY_DRIFT_LIPS = 0.0
-    try:
-        A, previous, y = examples.mapper_batch(data, bins, 8, 70, noise)
-    finally:
-        examples.HISTORY_NOISE, examples.HISTORY_NOISE_LIPS, examples.HISTORY_DRIFT_LIPS = kept
+    for name in ("HISTORY_NOISE", "HISTORY_NOISE_LIPS", "HISTORY_DRIFT_LIPS", "HISTORY_SWAPPED"):
+        monkeypatch.setattr(examples, name, 0.0)
+    A, previous, y = examples.mapper_batch(data, bins, 8, 70, noise)
     assert (y[:, 60:] == -100).all() and (y[:, :60] >= 0).all()  # clips have 60 frames, windows 70
     assert torch.equal(previous[:, 1:60], y[:, :59])
     assert (previous[:, 0] == 20).all()
@@ -214,10 +211,29 @@ def test_corruption_hits_lips_harder_than_expression_and_lasts_for_many_frames()
     _, previous, _ = examples.mapper_batch(data, bins, 64, 50, torch.Generator().manual_seed(0))
     moved = (previous[:, 1:] - 250).float()  # (B, T, 23)
     lips, upper = moved[..., examples.LIPS], moved[..., training.GROUPS["upper"]]
-    assert 20 < lips.std() / upper.std() < 60
+    assert 50 < lips.std() / upper.std() < 200
     assert (upper == 0).float().mean() > 0.5
     later = [float((x[:, 5:] * x[:, :-5]).mean() / x.square().mean()) for x in (lips, upper)]
     assert later[0] > 0.12 > 0.06 > abs(later[1])
+
+
+def test_now_and_then_an_expressions_past_is_another_clips_from_some_frame_on(monkeypatch):
+    monkeypatch.setattr(examples, "HISTORY_NOISE", 0.0)
+    bins = Discretizer.fit([clip.Y for clip in CLIPS], 500)
+    data = [(torch.from_numpy(CLIPS[0].A), [torch.full((60, 23), level)]) for level in range(100, 500, 40)]
+    _, previous, y = examples.mapper_batch(data, bins, 200, 60, torch.Generator().manual_seed(0))
+    foreign = previous[:, 1:] != y[:, :-1]  # (B, T, 23)
+    upper = foreign[..., training.GROUPS["upper"]]
+    assert not foreign[..., training.GROUPS["pose"]].any() and not foreign[..., training.GROUPS["blink"]].any()
+    assert 0.05 < upper.any(1).float().mean() < 0.09  # of 8 %, one in ten comes from a clip like its own
+    assert (upper[:, 1:].int() >= upper[:, :-1].int()).all()  # from then on, to the end
+
+
+def test_audio_is_dropped_in_whole_windows():
+    data = [(torch.from_numpy(CLIPS[0].A), [torch.zeros(60, 23, dtype=torch.long)])]
+    A, _, _ = examples.mapper_batch(data, Discretizer.fit([CLIPS[0].Y]), 300, 20, torch.Generator().manual_seed(0))
+    deaf = (A == -1).all(-1)  # (B, T)
+    assert torch.equal(deaf.any(1), deaf.all(1)) and 0.05 < deaf.any(1).float().mean() < 0.16
 
 
 def test_augmentation_moves_bands_together_and_keeps_what_is_flat(monkeypatch):
