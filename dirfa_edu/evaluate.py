@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .animation import ATTRIBUTES, FPS, GROUPS, N_ATTRIBUTES, column
-from .corpus import PROBE_TRAIN, Corpus
+from .corpus import PROBE_TRAIN, Corpus, observed_events
 from .discretize import Discretizer
 from .examples import generator_pairs, held_out, mapper_tracks
 from .files import data_path
@@ -63,7 +63,7 @@ def audio_only_bits() -> dict[str, float]:
     return json.loads(data_path("results", "audio_only.json").read_text())["bits"]
 
 
-def evaluate_mapper(weights: str | Path | None = None, samples: int = 10, seed: int = 0) -> dict[str, float]:
+def evaluate_mapper(weights: str | Path | None = None, samples: int = 10, seed: int = 0) -> dict[str, float | str]:
     """Figures of a mapper by name, on the test split: bits against two baselines, lips, diversity, jitter, blinks.
 
     Truth is the exact motion, without measurement noise. For real recordings it is the law's lips on the forced
@@ -71,7 +71,7 @@ def evaluate_mapper(weights: str | Path | None = None, samples: int = 10, seed: 
     """
     mapper, corpus = load_mapper(weights) if weights else load_pretrained("mapper"), Corpus("samples")
     clips = corpus.select(split="test", kind="speech")
-    out: dict[str, float] = {}
+    out: dict[str, float | str] = {}
     test = mapper_tracks(clips)
     train = mapper_tracks(held_out(corpus.select(split="train", kind="speech"))[0])
     base, deaf = repeat_bits(train, test, mapper.discretizer), audio_only_bits()
@@ -122,7 +122,35 @@ def evaluate_mapper(weights: str | Path | None = None, samples: int = 10, seed: 
     ours, law = (np.concatenate(kept) for kept in values)  # (frames, 23)
     for j, name in enumerate(ATTRIBUTES):
         out[f"distance of histograms (Wasserstein), {name}"] = round(wasserstein(ours[:, j], law[:, j]), 4)
+    for event, rows in calibration(mapper, clips, samples, seed).items():
+        (low, ours_low), (high, ours_high) = rows[0, :2], rows[-1, :2]
+        out[f"{event}: law's probability, least and most likely quarter"] = f"{low:.2f} {high:.2f}"
+        out[f"{event}: sampled there"] = f"{ours_low:.2f} {ours_high:.2f}"
     return out | stability(mapper, 60) | stability(mapper, 600)
+
+
+def calibration(mapper: MappingNetwork, clips: list, samples: int = 20, seed: int = 0) -> dict[str, np.ndarray]:
+    """How often an event is sampled where the law says how likely it is -> {event: (4, 3)}.
+
+    Frames are sorted by the law's stored probability, given the audio, and cut into four equal parts; a row holds the
+    part's mean probability by the law, the share of samples that show the event there, and the number of frames. The
+    events are those of `corpus.observed_events`. No real data set can know its law. Notebook: 04_mapper.
+    """
+    law: dict[str, list] = {}
+    seen: dict[str, list] = {}
+    for clip in clips:
+        events = [observed_events(y) for y in generate(mapper, clip.features(), samples, seed)]
+        for name, p in clip.truth()["events"].items():
+            share = np.mean([event[name] for event in events], axis=0)  # (T,)
+            n = min(len(p), len(share))
+            law.setdefault(name, []).append(p[:n])
+            seen.setdefault(name, []).append(share[:n])
+    out = {}
+    for name in law:
+        p, share = np.concatenate(law[name]), np.concatenate(seen[name])
+        parts = np.array_split(np.argsort(p, kind="stable"), 4)
+        out[name] = np.array([[p[part].mean(), share[part].mean(), len(part)] for part in parts])
+    return out
 
 
 def window_figures(Y: np.ndarray, seconds: float = 3.0) -> np.ndarray:

@@ -188,13 +188,12 @@ def control_explorer() -> Explorer:
     seconds = (np.arange(len(A)) + 0.5) / 25
 
     @cache
-    def sampled(attribute, how, value):
-        span = (attribute, 1.5, 3.5, value)
-        asked = {"pin": Control(pins=[span]), "pull": Control(pulls=[(*span, 0.3)]), "free": None}[how]
-        return generate(mapper, A, samples=4, seed=2, control=asked)
+    def sampled(control):
+        return generate(mapper, A, samples=4, seed=2, control=Control(**{how: [asked] for how, asked in control}))
 
     def draw(attribute, value, how):
-        free, led = sampled("", "free", 0), sampled(attribute, how, value)  # (4, T, 23)
+        asked = (attribute, 1.5, 3.5, value)
+        free, led = sampled(()), sampled(((f"{how}s", asked if how == "pin" else (*asked, 0.3)),))  # (4, T, 23)
         names = [attribute, {"AU12": "AU06", "AU01": "AU02"}[attribute], "AU25"]
         fig, axes = plots.new(3, 1, width=6.5, height=2.9, sharex=True)
         for ax, name in zip(axes, names):

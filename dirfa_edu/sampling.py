@@ -22,10 +22,10 @@ from .mapper import NO_AUDIO, MappingNetwork
 
 # ours, not the paper's: lips tight and close to what is heard, expression and pose loose. Chosen on sentences held out
 # of the training split. k counts bins, so it is scaled with D.
-TOP_K = {"lips": 10, "upper": 150, "blink": 350, "pose": 100}
+TOP_K = {"lips": 10, "upper": 150, "blink": 350, "pose": 120}
 TEMPERATURE = {"lips": 0.5, "upper": 1.05, "blink": 1.0, "pose": 1.0}
-TOP_P = {"lips": 1.0, "upper": 0.985, "blink": 0.9995, "pose": 0.98}
-GUIDANCE = {"lips": 0.5, "upper": 0.25, "blink": 0.0, "pose": 0.0}
+TOP_P = {"lips": 1.0, "upper": 0.978, "blink": 1.0, "pose": 0.99}
+GUIDANCE = {"lips": 0.5, "upper": 0.3, "blink": 0.0, "pose": 0.0}
 NOISE_BLOCK = 64  # frames of noise drawn at once
 
 

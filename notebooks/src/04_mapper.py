@@ -31,7 +31,8 @@ import torch
 from torch.testing import assert_close
 
 from dirfa_edu import (CHAPTER_CLIP, GROUPS, LIPS, POSE, UPPER, Control, Corpus, MapperConfig, MappingNetwork, Stream,
-                       audio, checks, column, data_path, examples, explorers, generate, load_pretrained, losses, metrics, plots, sampling, training)
+                       audio, checks, column, data_path, evaluate, examples, explorers, generate, load_pretrained,
+                       losses, metrics, plots, sampling, training)
 
 MINUTES = 0.6
 FRAME = 17
@@ -39,7 +40,8 @@ torch.set_num_threads(1)  # frame by frame a second thread gains nothing
 logging.disable(logging.INFO)  # the trainer greets on stderr
 clip = next(c for c in Corpus().clips if c.name == CHAPTER_CLIP)
 mapper = load_pretrained("mapper")
-A, Y, T = clip.features(), clip.animation(), len(clip.animation())
+A, Y = clip.features(), clip.truth()["clean"]  # the exact motion, without measurement noise
+T = len(Y)
 print(f"clip {clip.name} has {T} frames; the mapper has {mapper.config.bins} bins and {mapper.config.layers} layers")
 
 # %% [markdown]
@@ -378,8 +380,8 @@ print("it is surer of the smile than of the lips at this frame:", bool(likely[co
 # **What you saw.** The lips are a hill about the truth, the smile a spike at bin 0 with a thin tail where a smile
 # could begin (mind the log scale). To Eq. 5 alone bins 237 and 238 are as different as 237 and 4: each bin would be
 # learned by itself, from few examples, and the hill would be a comb. The shipped network, and yours above, had
-# *ordinal* targets, a bell of two bins' width about the true one that leaves bin 0 alone (ours, not the paper's:
-# `losses.cross_entropy(..., ordinal=2)`).
+# *ordinal* targets, a bell of one bin's width about the true one that leaves bin 0 alone (ours, not the paper's:
+# `losses.cross_entropy(..., ordinal=1)`).
 #
 # Over the whole sentence, the likelihood of one attribute is a heat map (ten bins together, to see the shape). Each
 # column is one frame, its largest value brightest; the truth is white. Lips are read from the sound and the past;
@@ -393,6 +395,23 @@ for name in ("AU25", "pose_Ry"):
     plots.show(fig, alt=f"Likelihood of {name} over five seconds as a heat map with the true track in white.")
 inside = np.mean([p[t, column("AU25"), max(0, b - 50):b + 51].sum() for t, b in enumerate(y_bar[:, column("AU25")])])
 print("it gives more than half of its likelihood to within 0.5 of the true AU25:", bool(inside > 0.5))
+
+# %% [markdown]
+# ## A face goes on from where it is
+# **Question.** The head was in bin 4 of 9. Where is it one frame later? Somewhere near. A plain linear head must learn
+# that for each bin anew: after 4 comes 3, 4 or 5; after 5 comes 4, 5 or 6. **Our addition:** a second, small head
+# writes logits for *steps*, and they are laid over the last bin. `MapperConfig(reach=0)` is the paper's plain head; it
+# needs some ten times the training for the same bits of head pose.
+
+# %%
+last, step_logits = 4, torch.tensor([0.5, 2.0, 3.0, 2.0, 0.5])  # for steps of -2, -1, 0, 1, 2 bins
+by_hand = torch.zeros(9)
+for step in range(-2, 3):
+    if 0 <= last + step < 9:  # beyond the ends there is no bin
+        by_hand[last + step] += step_logits[step + 2]
+where, what = losses.around(torch.tensor([last]), step_logits[None], D=9)
+assert_close(torch.zeros(1, 9).scatter_add(1, where, what)[0], by_hand)
+print("likeliest bin after 4:", int(by_hand.argmax()), "; the package agrees: True")
 
 # %% [markdown]
 # ## Top-k
@@ -495,15 +514,36 @@ ax.legend(fontsize=8)
 plots.show(fig, alt="Mean distance between two animations of the same speech, for lips, upper face, blink and "
            "pose: eight draws of the law beside eight samples of the mapper.")
 print("samples differ in every group:", all(ours[g] > 0 for g in GROUPS))
-print("its lips differ more than the law's:", ours["lips"] > laws["lips"])
-print("its pose differs less than the law's:", ours["pose"] < laws["pose"])
+print("its lips differ about as much as the law's:", bool(0.5 < ours["lips"] / laws["lips"] < 1.5))
+print("its upper face differs less than the law's:", bool(ours["upper"] < laws["upper"]))
 
 # %% [markdown]
 # **What you saw.** Speech decides the lips almost entirely and expression hardly at all, so one $k$ cannot suit
-# both. The package gives each group its own $k$ and temperature (`sampling.TOP_K`, `sampling.TEMPERATURE`): lips
-# tight, expression and pose loose. The shipped mapper is not there yet: its lips are freer than the law's (look for
-# short closures that it misses), its head is tamer.
+# both. The package gives each group its own $k$, top-$p$ and temperature (`sampling.TOP_K`, `TOP_P`, `TEMPERATURE`):
+# lips tight, expression and pose loose. It also lets the lips and the brows listen harder (`sampling.GUIDANCE`): the
+# network is asked once with the sound and once without, and the difference counts half as much again. The shipped
+# mapper is not quite there yet: it raises its brows too seldom.
 #
+# ## Does it know how likely?
+# **Question.** A smile comes in one sentence of ten. Does the network smile in one sample of ten, and more often where
+# a stressed syllable invites it? Only a made corpus can tell: it holds the law's probability of each event in each
+# frame, given the sound.
+
+# %%
+six = Corpus().select(split="test", kind="speech", rendered=True)[:6]
+events = evaluate.calibration(mapper, six, samples=12)  # {event: 4 quarters x (law, sampled, frames)}
+fig, ax = plots.new(width=4.6, height=3.2)
+for (event, rows), marker in zip(events.items(), "os^vD*"):
+    ax.plot(rows[:, 0], rows[:, 1], marker, label=event)
+ax.plot([0, 0.5], [0, 0.5], color="#777777", lw=1)
+ax.set(xlabel="probability by the law", ylabel="share of samples")
+ax.legend(fontsize=8)
+plots.show(fig, alt="Six kinds of events, a point for each quarter of the frames: how often they were sampled against "
+           "the law's probability. On the diagonal the network would be calibrated.")
+nod = events["nod"]
+print("nods are sampled more often where the law has more of them:", bool(nod[-1, 1] > 2 * nod[0, 1]))
+
+# %% [markdown]
 # ## Try it: make the speech smile
 # **Question.** You want a smile from 1.5 to 3.5 s. Do you have to train again? No: overwrite AU12 before it is fed
 # back. The other attributes read it as their own past, and react. Which of them do you expect to follow?
@@ -513,7 +553,7 @@ control = Control(pins=[("AU12", 1.5, 3.5, 2.0)])  # attribute, from, to, value
 free, pinned = (generate(mapper, A, samples=8, seed=2, control=c) for c in (None, control))
 span = slice(45, 87)
 gain = pinned[:, span].mean((0, 1)) - free[:, span].mean((0, 1))  # (23,)
-print("AU06 (cheeks) rises by more than 0.3:", bool(gain[column("AU06")] > 0.3))
+print("AU06 (cheeks) rises by more than 0.1:", bool(gain[column("AU06")] > 0.1))
 lips = np.corrcoef(pinned[:, span, column("AU25")].mean(0), free[:, span, column("AU25")].mean(0))[0, 1]
 print("the lips go on speaking (r above 0.8):", bool(lips > 0.8))
 

@@ -59,3 +59,23 @@ def test_windows_are_judged_by_mean_and_spread():
     assert figures.shape == (2, 46) and figures[0].max() == 0
     assert figures[1, 3] == pytest.approx(1.0) and figures[1, 23 + 3] == pytest.approx(np.std([0, 2, 1]))
     assert evaluate.window_figures(Y[:20]).shape == (0, 46)
+
+
+def test_calibration_sorts_frames_by_the_laws_probability(monkeypatch):
+    p = np.random.default_rng(0).random(400)
+    smiles = np.random.default_rng(1).random((50, 400)) < p / 2  # half as often as the law has it
+    Y = np.zeros((50, 400, 23))
+    Y[..., column("AU12")] = np.where(smiles, 2.0, 0.0)
+
+    class Clip:
+        def features(self):
+            return None
+
+        def truth(self):
+            return {"events": {"smile": p}}
+
+    monkeypatch.setattr(evaluate, "generate", lambda *settings: Y)
+    rows = evaluate.calibration(None, [Clip()], samples=50)["smile"]
+    assert rows[:, 2].tolist() == [100] * 4
+    assert np.allclose(rows[:, 0], [0.125, 0.375, 0.625, 0.875], atol=0.05)
+    assert np.allclose(rows[:, 1], rows[:, 0] / 2, atol=0.02)

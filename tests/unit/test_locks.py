@@ -36,6 +36,7 @@ def test_every_dependency_of_the_package_is_locked():
     locked = {normal(line) for line in pins("requirements.lock")}
     assert {normal(line) for line in project["dependencies"]} <= locked
     both = locked | {normal(line) for line in pins("requirements-dev.lock")}
+    both |= {normal(pin) for pin in re.findall(r"[\w-]+==[\d.]+", (ROOT / "Makefile").read_text())}  # make bench
     for extra in project["optional-dependencies"].values():
         assert {normal(line) for line in extra} <= both
 
