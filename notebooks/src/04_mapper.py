@@ -556,21 +556,21 @@ print("AU06 (cheeks) rises by more than 0.1:", bool(gain[column("AU06")] > 0.1))
 lips = np.corrcoef(pinned[:, span, column("AU25")].mean(0), free[:, span, column("AU25")].mean(0))[0, 1]
 print("the lips go on speaking (r above 0.8):", bool(lips > 0.8))
 
-# %% tags=["nbval-ignore-output"]
-explorers.control_explorer().show()
-
-# %% [markdown]
-# A **pin** is exact, and the attribute is led there and let go at its natural speed. A **pull** adds a Gaussian to the
-# logits and leaves the decision to the network. `Control` also scales, offsets, schedules blinks and continues a real
-# beginning; chapter 7 uses it on your own face. And `sampling.Stream` takes the speech piece by piece, as it arrives:
-
-# %%
 wave, gain = clip.wave(), audio.loudness_gain(clip.wave())
 stream = Stream(mapper, gain, samples=2, seed=1)
 pieces = [stream.feed(part) for part in np.array_split(wave, 7)] + [stream.finish()]
 print("frames after each piece:", [piece.shape[1] for piece in pieces])
 same = np.array_equal(np.concatenate(pieces, axis=1), generate(mapper, A, samples=2, seed=1))
 print("bit for bit what the whole recording gives:", same)
+
+# %% tags=["nbval-ignore-output"]
+explorers.control_explorer().show()
+
+# %% [markdown]
+# A **pin** is exact, and the attribute is led there and let go at its natural speed. A **pull** adds a Gaussian to the
+# logits and leaves the decision to the network. `Control` also scales, offsets, schedules blinks and continues a real
+# beginning; chapter 7 uses it on your own face. The last lines of the cell above are another freedom: `Stream` takes the
+# speech piece by piece, as it arrives.
 
 # %% [markdown]
 # ## Failure gallery
