@@ -543,6 +543,10 @@ nod = events["nod"]
 print("nods are sampled more often where the law has more of them:", bool(nod[-1, 1] > 2 * nod[0, 1]))
 
 # %% [markdown]
+# **What you saw.** Blinks lie on the diagonal. Nods follow the stresses, but only a third as often as the law has them,
+# and brow raises, frowns and smiles are too rare where they are most likely: they begin in the tail that top-$p$ cuts
+# off. Chapter 6 counts what that costs in diversity.
+#
 # ## Try it: make the speech smile
 # **Question.** You want a smile from 1.5 to 3.5 s. Do you have to train again? No: overwrite AU12 before it is fed
 # back. The other attributes read it as their own past, and react. Which of them do you expect to follow?
