@@ -102,7 +102,8 @@ def evaluate(network: Annotated[str, typer.Argument(help="mapper or generator")]
              json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here too")] = None,
              ) -> None:
     """Measure a network on the test split of the sample corpus."""
-    from .evaluate import evaluate_generator, evaluate_mapper
+    from .evaluate import evaluate_mapper
+    from .evaluate_generator import evaluate_generator
 
     runs = {"mapper": evaluate_mapper, "generator": evaluate_generator}
     if network not in runs:

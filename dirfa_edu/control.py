@@ -23,6 +23,7 @@ BLINK_SHAPE = np.array([0.1, 1.4, 3.5, 4.0, 3.8, 2.8, 1.5, 0.4])
 BLINK_DEEPEST = 3
 EYES_OPEN = 0.5
 FADE = 10  # frames in which a pull grows to its full strength, and fades
+LED = 5  # frames about a pin in which the rest of the face already, and still, follows it
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,14 @@ class Controller:
             if strength > 0:
                 logits[:, j] += strength * pull
         return logits
+
+    def pinned(self, t: int) -> Tensor | None:
+        """Marks (23,) of the attributes that are pinned or pulled about frame t; None where nothing is.
+
+        The mapper was taught to let the other expressions follow them.
+        """
+        held = [j for j, first, end, _ in [*self.pins, *self.pulls] if _distance(t, first, end) <= LED]
+        return torch.zeros(N_ATTRIBUTES).index_fill_(0, torch.tensor(held), 1.0) if held else None
 
     def hold(self, t: int, y: Tensor) -> Tensor:
         """The pins: bins y (samples, 23) of frame t, before they are fed back, moved to where they must be."""

@@ -1,4 +1,4 @@
-"""Figures of the two networks on the test split: unseen actors, unseen sentences, one unseen voice, real people.
+"""Figures of the mapping network on the test split: unseen sentences, one unseen voice, real people.
 
 Notebook: 06_evaluation.
 """
@@ -9,15 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from .animation import ATTRIBUTES, FPS, GROUPS, N_ATTRIBUTES, column
-from .corpus import PROBE_TRAIN, Corpus, observed_events
+from .corpus import Corpus, observed_events
 from .discretize import Discretizer
-from .examples import generator_pairs, held_out, mapper_tracks
+from .examples import held_out, mapper_tracks
 from .files import data_path
-from .generator import load_generator
 from .mapper import MappingNetwork, load_mapper
 from .metrics import diversity, ebr, jitter
 from .sampling import generate
-from .training import generator_gain, load_pretrained, mapper_bits
+from .training import load_pretrained, mapper_bits
 
 BILABIALS = {"P", "B", "M"}
 UNSEEN = "rms"  # the voice that no network hears in training
@@ -183,23 +182,3 @@ def wasserstein(a: np.ndarray, b: np.ndarray) -> float:
     from scipy.stats import wasserstein_distance
 
     return float(wasserstein_distance(a, b))
-
-
-def evaluate_generator(weights: str | Path | None = None) -> dict[str, float]:
-    """Figures of a generator by name: PSNR and gain over copying the source. Notebook: 06_evaluation.
-
-    Seen actors are measured on the frames of their probes that training never used.
-    """
-    generator = load_generator(weights) if weights else load_pretrained("generator")
-    corpus, out = Corpus("samples"), {}
-    size = generator.config.size
-    for name, clips in (("seen actors, unseen frames", corpus.select(split="train", kind="probe")),
-                        ("unseen actors, random attributes", corpus.select(split="test", kind="probe")),
-                        ("unseen actors, speech", corpus.select(split="test", kind="speech", rendered=True))):
-        data = generator_pairs(clips, size)
-        if name.startswith("seen"):
-            keep = [0, *range(PROBE_TRAIN, len(data[0][0]))]  # the first frame is the source
-            data = [(frames[keep], Z[keep]) for frames, Z in data]
-        figures = generator_gain(generator, data)
-        out[f"PSNR, {name}"], out[f"gain over copying the source, {name}"] = figures["psnr"], figures["gain"]
-    return out

@@ -22,9 +22,10 @@ from .mapper import NO_AUDIO
 HISTORY_NOISE = 0.003
 HISTORY_NOISE_LIPS = 0.15
 HISTORY_DRIFT_LIPS = 0.25
-# and in a few windows one attribute's past is another clip's from some frame on: where the rest of the face disagrees
-# with it, the network learns to believe the rest, so that a pinned smile brings the cheeks along
-HISTORY_SWAPPED = 0.08
+# and in some windows one expression attribute, rather an active one, is marked as pinned, while most others are given a
+# past that has drifted off, or another clip's, and must go towards the truth at a natural speed. So cheeks learn to
+# follow a pinned smile; without the mark every past is natural, and so is what the network makes of it
+PINNED_WINDOWS, FOLLOWERS, DRIFT_FOLLOWERS = 0.35, 0.8, 0.15
 AUDIO_DROPPED = 0.1  # share of windows without audio, so that the network can also say what it would do without
 
 
@@ -62,7 +63,8 @@ def held_out(clips: list) -> tuple[list, list]:
 
 
 def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: torch.Generator) -> tuple:
-    """Random windows -> A (B, T, 400), corrupted bins of the frames before, true bins (-100 where padded)."""
+    """Random windows -> A (B, T, 400), corrupted bins of the frames before, true bins (-100 where padded), and which
+    attributes are marked as pinned (B, T, 23)."""
     def draw(n: int) -> int:
         return int(torch.randint(n, (1,), generator=noise))
 
@@ -81,16 +83,32 @@ def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: 
     spread = spread.repeat(1, 1, N_ATTRIBUTES)  # (B, T, 23)
     spread[..., LIPS] = HISTORY_NOISE_LIPS * bins.bins * 2 * torch.rand(batch, 1, 1, generator=noise)
     moved = previous + (torch.randn(previous.shape, generator=noise) * spread).round().long()
-    knots = torch.randn(batch, len(LIPS), window // 10 + 2, generator=noise) * torch.rand(batch, 1, 1, generator=noise)
-    drift = nn.functional.interpolate(HISTORY_DRIFT_LIPS * bins.bins * knots, window, mode="linear")  # (B, lips, T)
-    moved[..., LIPS] += drift.transpose(1, 2).round().long()
-    swapped = torch.rand(batch, 1, len(UPPER), generator=noise) < HISTORY_SWAPPED  # (B, 1, upper)
-    since = torch.randint(window, (batch, 1, len(UPPER)), generator=noise) <= torch.arange(window)[:, None]
-    moved[..., UPPER] = torch.where(swapped & since, moved.roll(1, 0)[..., UPPER], moved[..., UPPER])
+    moved[..., LIPS] += (HISTORY_DRIFT_LIPS * bins.bins * drift(batch, len(LIPS), window, noise)).round().long()
+    y, since = y[:, 1:], torch.randint(1, window, (batch, 1, 1), generator=noise)
+    chosen = (torch.rand(batch, 1, 1, generator=noise) < PINNED_WINDOWS) & (since <= torch.arange(window)[:, None])
+    pinned = torch.zeros(y.shape, dtype=torch.bool)  # (B, T, 23)
+    active = y[..., UPPER].clamp(min=0).float().mean(1) / bins.bins + 0.01  # (B, upper)
+    leader = torch.nn.functional.one_hot(torch.multinomial(active, 1, generator=noise), len(UPPER)) > 0  # (B, 1, upper)
+    pinned[..., UPPER] = chosen & leader
+    follow = chosen & ~leader & (torch.rand(batch, 1, len(UPPER), generator=noise) < FOLLOWERS)  # (B, T, upper)
+    true, elsewhere = y[..., UPPER], moved.roll(1, 0)[..., UPPER]  # (B, T, upper)
+    off = (DRIFT_FOLLOWERS * bins.bins * drift(batch, len(UPPER), window, noise)).round().long()
+    elsewhere = torch.where(torch.rand(batch, 1, 1, generator=noise) < 0.5, elsewhere, previous[..., UPPER] + off)
+    elsewhere = elsewhere.clamp(0, bins.bins - 1)
+    speed = torch.from_numpy(np.ceil(bins.step / bins.width / 3)[UPPER].clip(1, bins.bins)).long()  # bins a frame
+    moved[..., UPPER] = torch.where(follow, elsewhere, moved[..., UPPER])
+    y[..., UPPER] = torch.where(follow & (true >= 0), elsewhere + (true - elsewhere).clamp(-speed, speed), true)
     previous = torch.where(started, moved.clamp(0, bins.bins - 1), previous)
     A = augment(A, noise)
     A[torch.rand(batch, generator=noise) < AUDIO_DROPPED] = NO_AUDIO
-    return A, previous, y[:, 1:]
+    return A, previous, y, pinned
+
+
+def drift(batch: int, attributes: int, window: int, noise: torch.Generator) -> Tensor:
+    """Slow random curves (B, T, attributes) about 0, each window with a strength of its own, 0 to 1."""
+    knots = torch.randn(batch, attributes, window // 10 + 2, generator=noise)
+    knots = knots * torch.rand(batch, 1, 1, generator=noise)
+    return nn.functional.interpolate(knots, window, mode="linear").transpose(1, 2)
 
 
 def augment(A: Tensor, noise: torch.Generator) -> Tensor:

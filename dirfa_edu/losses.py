@@ -39,12 +39,12 @@ def soft_targets(y: Tensor, D: int, ordinal: float) -> tuple[Tensor, Tensor]:
     return bins.clamp(0, D - 1), weight / weight.sum(1, keepdim=True).clamp_min(1)
 
 
-def around(y_previous: Tensor, steps: Tensor, D: int) -> tuple[Tensor, Tensor]:
-    """Add logits for steps from the last bin: y_previous (n,), steps (n, 2 reach + 1) -> the bins they belong to, and
-    the logits with 0 where that is no bin, or where nothing came before (bin D)."""
-    reach = steps.shape[1] // 2
-    bins = y_previous[:, None] + torch.arange(-reach, reach + 1, device=steps.device)  # (n, 2 reach + 1)
-    return bins.clamp(0, D - 1), steps * ((bins >= 0) & (bins < D) & (y_previous < D)[:, None])
+def around(y_previous: Tensor, reach: int, D: int) -> tuple[Tensor, Tensor]:
+    """Where logits for steps from the last bin belong: y_previous (n,) -> the bins up to `reach` below and above it,
+    and 1 where there is such a bin, 0 beyond the ends and where nothing came before (bin D); both (n, 2 reach + 1)."""
+    bins = y_previous[:, None] + torch.arange(-reach, reach + 1, device=y_previous.device)
+    near = bins.clamp(0, D - 1)
+    return near, ((near == bins) & (y_previous < D)[:, None]).float()
 
 
 def head_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, y_bar: Tensor, ordinal: float = 0.0,
@@ -62,7 +62,9 @@ def head_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, y_bar: Tensor, o
     tensor(1.3863)
     """
     if steps is None:
-        steps, y_previous = x.new_zeros(*y_bar.shape, 1), y_bar
+        steps, y_previous = x.new_zeros(*y_bar.shape, 1), torch.zeros_like(y_bar)
+    if torch.is_autocast_enabled(x.device.type):  # a function of our own must see to its number format itself
+        x, weight = (part.to(torch.get_autocast_dtype(x.device.type)) for part in (x, weight))
     flat = (part.flatten(0, 1) for part in (x, y_bar, steps, y_previous))
     return _HeadCrossEntropy.apply(weight, bias, ordinal, *flat)
 
@@ -72,16 +74,18 @@ class _HeadCrossEntropy(torch.autograd.Function):
     def forward(ctx, weight: Tensor, bias: Tensor, ordinal: float, x: Tensor, y: Tensor, steps: Tensor,
                 y_previous: Tensor) -> Tensor:
         grads = [torch.zeros_like(part) for part in (weight, bias, x, steps)]
-        total, D = x.new_zeros((), dtype=torch.float32), len(bias) // y.shape[1]
-        heads = [part.split(D, dim=-1) for part in (weight, bias, *grads[:2])]
+        total, D, padded = x.new_zeros((), dtype=torch.float32), len(bias) // y.shape[1], bool((y < 0).any())
+        heads = [part.split(D, dim=-1) for part in (weight, bias.to(x.dtype), *grads[:2])]
         for j, (W, b, W_grad, b_grad) in enumerate(zip(*heads)):  # W (d, D): the head of one attribute
-            near, extra = around(y_previous[:, j], steps[:, j], D)
-            logits = torch.addmm(b, x, W).float().scatter_add_(1, near, extra.float())
+            near, inside = around(y_previous[:, j], steps.shape[-1] // 2, D)
+            logits = torch.addmm(b, x, W).float().scatter_add_(1, near, steps[:, j] * inside)
             log_p = F.log_softmax(logits, dim=1)  # (n, D)
             bins, target = soft_targets(y[:, j], D, ordinal)
             total -= (target * log_p.gather(1, bins)).sum()
-            slope = log_p.exp_().mul_(target.sum(1, keepdim=True)).scatter_add_(1, bins, -target)  # p - target
-            grads[3][:, j] = around(y_previous[:, j], slope.gather(1, near), D)[1]
+            slope = log_p.exp_().scatter_add_(1, bins, -target)  # p - target
+            if padded:
+                slope *= (y[:, j] >= 0)[:, None]
+            grads[3][:, j] = slope.gather(1, near) * inside
             slope = slope.to(x.dtype)
             grads[2].addmm_(slope, W.T)
             W_grad.addmm_(x.T, slope)

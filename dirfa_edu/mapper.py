@@ -54,6 +54,8 @@ class Linear(nn.Linear):
         self.weight = nn.Parameter(self.weight.detach().t().contiguous())  # (inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 2:
+            return torch.addmm(self.bias, x, self.weight)  # the same with less ado, which counts frame by frame
         return F.linear(x, self.weight.t(), self.bias)
 
 
@@ -66,7 +68,7 @@ class Block(nn.Module):
         self.heads = config.heads
         self.norm_attention, self.norm_feed = nn.LayerNorm(d), nn.LayerNorm(d)
         self.qkv, self.out = Linear(d, 3 * d), Linear(d, d)
-        self.feed = nn.Sequential(Linear(d, 4 * d), nn.GELU(), Linear(4 * d, d), nn.Dropout(config.dropout))
+        self.feed = nn.Sequential(Linear(d, 4 * d), nn.SiLU(), Linear(4 * d, d), nn.Dropout(config.dropout))
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x (B, T, d), mask (H, T, T) -> (B, T, d). Eq. 1."""
@@ -79,7 +81,7 @@ class Block(nn.Module):
         return x + self.feed(self.norm_feed(x))
 
     def step(self, x: Tensor, ring: Tensor, slot: int, bias: Tensor) -> Tensor:
-        """One frame: x (B, d), ring (2, B, H, tau, N_k) of past keys and values, bias (H, 1, tau) -> (B, d)."""
+        """One frame: x (B, d), ring (2, B, H, tau, N_k) of past keys and values, bias (1, H, 1, tau) -> (B, d)."""
         B, d = x.shape
         qkv = self.qkv(self.norm_attention(x)).view(B, 3, self.heads, d // self.heads)  # (B, 3, H, N_k)
         ring[:, :, :, slot] = qkv[:, 1:].transpose(0, 1)  # the oldest frame's place is overwritten
@@ -119,13 +121,14 @@ class MappingNetwork(nn.Module):
         self.values = Linear(N_ATTRIBUTES, d)  # the same bins as numbers: neighbours in value start out alike
         hidden = 512  # of the audio encoder
         self.audio = nn.Sequential(
-            Linear(config.audio, hidden), nn.GELU(), nn.Dropout(2 * config.dropout),
-            Linear(hidden, hidden), nn.GELU(), nn.Dropout(2 * config.dropout), Linear(hidden, d))
+            Linear(config.audio, hidden), nn.SiLU(), nn.Dropout(2 * config.dropout),
+            Linear(hidden, hidden), nn.SiLU(), nn.Dropout(2 * config.dropout), Linear(hidden, d))
         # features are whitened first (see `whiten`): neighbouring mel frames are nearly copies of each other, and the
         # encoder would need several times as many steps to tell them apart
         self.register_buffer("audio_mean", torch.full((config.audio,), 0.35))
         self.register_buffer("audio_whiten", 5 * torch.eye(config.audio))
         self.no_audio = nn.Parameter(torch.zeros(d))  # stands for the audio where it is not to be heard
+        self.pinned = nn.Parameter(torch.zeros(N_ATTRIBUTES, d))  # marks what is held from outside, see `Control`
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(d)
         self.head = Linear(d, N_ATTRIBUTES * (D if config.probabilistic else 1))
@@ -153,13 +156,15 @@ class MappingNetwork(nn.Module):
         heard = self.audio((A - self.audio_mean) @ self.audio_whiten)
         return torch.where(A[..., :1] == NO_AUDIO, self.no_audio.to(heard), heard)
 
-    def token(self, heard: Tensor, y_previous: Tensor, t0: int = 0) -> Tensor:
-        """Encoded audio (..., T, d) and bins of the frame before (..., T, 23) -> tokens (..., T, d)."""
+    def token(self, heard: Tensor, y_previous: Tensor, t0: int = 0, pinned: Tensor | None = None) -> Tensor:
+        """Encoded audio (..., T, d), bins of the frame before (..., T, 23), marks like them -> tokens (..., T, d)."""
         if not self.config.history:
             y_previous = torch.full_like(y_previous, self.config.bins)
         started = y_previous < self.config.bins  # bin D means "before the clip"
         level = torch.where(started, (2 * y_previous + 1) / self.config.bins - 1, 0).to(heard.dtype)
         x = heard + self.values(level)
+        if pinned is not None:
+            x = x + pinned.to(x.dtype) @ self.pinned
         if self.config.probabilistic:
             rows = (y_previous + self.rows).flatten(0, -2)  # (... * T, 23)
             x = x + F.embedding_bag(rows, self.embedding.weight, mode="sum").view(x.shape)
@@ -173,10 +178,12 @@ class MappingNetwork(nn.Module):
         M = temporally_biased_mask(T, self.config.heads, self.config.tau, self.config.bias)
         return M / math.sqrt(self.config.d_model / self.config.heads) if self.config.bias_inside else M
 
-    def forward(self, A: Tensor, y_previous: Tensor, y_bar: Tensor | None = None, ordinal: float = 0.0) -> Tensor:
+    def forward(self, A: Tensor, y_previous: Tensor, y_bar: Tensor | None = None, ordinal: float = 0.0,
+                pinned: Tensor | None = None) -> Tensor:
         """A (B, T, 400), bins of the frame before (B, T, 23) -> logits (B, T, 23, D).
 
         Row t of `y_previous` holds the bins of frame t-1; row 0 of a clip holds the start token D.
+        `pinned` (B, T, 23) marks attributes that somebody holds, so that the others follow them (see `control`).
         Without the probabilistic head the result is (B, T, 23), values scaled to 0..1.
         With the true bins `y_bar` (B, T, 23) the result is the loss instead, Eq. 5 (see `losses.cross_entropy`).
         Raises InputError for other shapes. Paper: Eq. 3, 5. Notebook: 04_mapper.
@@ -185,7 +192,7 @@ class MappingNetwork(nn.Module):
             raise InputError(f"audio {tuple(A.shape)} and animation {tuple(y_previous.shape)} do not fit: "
                              f"the network wants (B, T, {self.config.audio}) and (B, T, {N_ATTRIBUTES})")
         mask = self.mask(A.shape[1]).to(A.device)
-        x = self.token(self.hear(A), y_previous)
+        x = self.token(self.hear(A), y_previous, pinned=pinned)
         for block in self.blocks:
             x = block(x, mask.to(x.dtype))
         if y_bar is None:
@@ -207,7 +214,8 @@ class MappingNetwork(nn.Module):
         out = out.view(-1, self.config.bins)  # (... * 23, D)
         if self.steps is not None:
             steps = self.steps(x).view(len(out), -1)  # (... * 23, 2 reach + 1)
-            out = out.scatter_add(1, *around(y_previous.flatten(), steps, self.config.bins))
+            near, inside = around(y_previous.flatten(), self.config.reach, self.config.bins)
+            out = out.scatter_add(1, near, steps * inside)
         return out.view(*x.shape[:-1], N_ATTRIBUTES, self.config.bins)  # (..., 23, D)
 
     @torch.no_grad()
@@ -225,14 +233,14 @@ class MappingNetwork(nn.Module):
         shape = (2, B, self.config.heads, self.config.tau, self.config.d_model // self.config.heads)
         return [torch.zeros(shape) for _ in self.blocks]
 
-    def step(self, A: Tensor, y_previous: Tensor, rings: list[Tensor], t: int) -> Tensor:
+    def step(self, A: Tensor, y_previous: Tensor, rings: list[Tensor], t: int, pinned: Tensor | None = None) -> Tensor:
         """Frame t: its audio A (B, 400), or (1, 400) for all, and the bins of frame t-1 (B, 23) -> logits (B, 23, D).
 
-        The rings are changed in place.
+        The rings are changed in place. `pinned` (23,) marks attributes that are held.
         """
         tau = self.config.tau
         bias = ring_bias(self.config, t if t < tau else tau + t % tau)  # the same in every round, once it is full
-        x = self.token(self.hear(A).unsqueeze(1), y_previous.unsqueeze(1), t).squeeze(1)  # (B, d)
+        x = self.token(self.hear(A).unsqueeze(1), y_previous.unsqueeze(1), t, pinned).squeeze(1)  # (B, d)
         for block, ring in zip(self.blocks, rings):
             x = block.step(x, ring, t % tau, bias)
         return self.predict(x, y_previous)
@@ -240,9 +248,9 @@ class MappingNetwork(nn.Module):
 
 @lru_cache(maxsize=1024)
 def ring_bias(config: MapperConfig, t: int) -> Tensor:
-    """The mask row of frame t in the ring's order, (H, 1, tau): slot s holds the frame of age (t - s) mod tau."""
+    """The mask row of frame t in the ring's order, (1, H, 1, tau): slot s holds the frame of age (t - s) mod tau."""
     age = (t - torch.arange(config.tau)) % config.tau
-    bias = -bias_slopes(config.heads, config.bias)[:, None, None] * age
+    bias = -bias_slopes(config.heads, config.bias)[None, :, None, None] * age
     if config.bias_inside:
         bias = bias / math.sqrt(config.d_model / config.heads)
     return bias.masked_fill(age > t, -math.inf)  # slots not yet written, in the first tau frames

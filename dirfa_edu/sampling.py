@@ -22,10 +22,8 @@ from .mapper import NO_AUDIO, MappingNetwork
 
 # ours, not the paper's: lips tight and close to what is heard, expression and pose loose. Chosen on sentences held out
 # of the training split. k counts bins, so it is scaled with D.
-TOP_K = {"lips": 10, "upper": 150, "blink": 350, "pose": 120}
-TEMPERATURE = {"lips": 0.5, "upper": 1.05, "blink": 1.0, "pose": 1.0}
-TOP_P = {"lips": 1.0, "upper": 0.978, "blink": 1.0, "pose": 0.99}
-GUIDANCE = {"lips": 0.5, "upper": 0.3, "blink": 0.0, "pose": 0.0}
+TOP_K = {"lips": 10, "upper": 250, "blink": 350, "pose": 120}
+TEMPERATURE = {"lips": 0.5, "upper": 0.97, "blink": 0.97, "pose": 1.0}
 NOISE_BLOCK = 64  # frames of noise drawn at once
 
 
@@ -33,8 +31,8 @@ def top_k_sample(logits: Tensor, k: int, temperature: float = 1.0, top_p: float 
                  generator: torch.Generator | None = None) -> Tensor:
     """Draw one bin from the k likeliest of each row of logits (..., D) -> int64 (...).
 
-    Adding Gumbel noise to log-probabilities and taking the largest is a draw from the softmax, without computing it.
-    With `top_p` below 1 only the likeliest bins that together hold this probability are kept.
+    Drawn by Gumbel noise, without computing the softmax. With `top_p` below 1 only the likeliest bins that together
+    hold this probability are kept.
     Paper: 3.2.2. Notebook: 04_mapper.
 
     >>> top_k_sample(torch.tensor([[0.0, 9.0, 1.0]]), k=1)
@@ -43,14 +41,21 @@ def top_k_sample(logits: Tensor, k: int, temperature: float = 1.0, top_p: float 
     if k < 1 or temperature <= 0 or not 0 < top_p <= 1:
         raise InputError("top-k sampling needs k >= 1, a temperature above 0 and top_p above 0 and at most 1, not "
                          f"{k}, {temperature} and {top_p}")
-    k = min(k, logits.shape[-1])
-    values, bins = logits.topk(k, dim=-1)
+    values, bins = likeliest(logits, min(k, logits.shape[-1]), temperature, top_p)
+    return bins.gather(-1, values.add_(gumbel(values.shape, generator)).argmax(-1, keepdim=True)).squeeze(-1)
+
+
+def gumbel(shape: tuple, generator: torch.Generator | None = None) -> Tensor:
+    """Gumbel noise, -log(-log u). Adding it to log-probabilities and taking the largest is a draw from the softmax."""
+    return torch.rand(shape, generator=generator).log_().neg_().log_().neg_()
+
+
+def likeliest(logits: Tensor, k: int, temperature: float | Tensor, top_p: float | Tensor) -> tuple[Tensor, Tensor]:
+    """The k likeliest bins of each row of logits (..., D) -> scores, -inf beyond top-p, and bins, both (..., k)."""
+    cut = bool(torch.as_tensor(top_p < 1).any())
+    values, bins = logits.topk(k, dim=-1, sorted=cut)  # order costs time, and only top-p needs it
     values = values / temperature
-    if top_p < 1:
-        values = nucleus(values, top_p)
-    # Gumbel noise is -log of an exponential draw
-    noise = torch.empty_like(values).exponential_(generator=generator).log_()
-    return bins.gather(-1, values.sub_(noise).argmax(-1, keepdim=True)).squeeze(-1)
+    return nucleus(values, top_p) if cut else values, bins
 
 
 def nucleus(values: Tensor, top_p: float | Tensor) -> Tensor:
@@ -59,12 +64,16 @@ def nucleus(values: Tensor, top_p: float | Tensor) -> Tensor:
     return values.masked_fill(p.cumsum(-1) - p >= top_p, -math.inf)
 
 
-def per_attribute(setting: float | dict | None, default: dict) -> Tensor:
-    """One number for all, or a dict of groups ("lips" ...) or attributes ("AU12" ...) -> (23,) numbers."""
+def per_attribute(default: float | dict, setting: float | dict | None) -> Tensor:
+    """Settings of the 23 attributes (23,): each is one number for all, or a dict of groups ("lips") or attributes."""
     out = torch.empty(N_ATTRIBUTES)
-    for name, value in {**default, **(setting if isinstance(setting, dict) else {})}.items():
-        out[GROUPS.get(name) or [column(name)]] = float(value)
-    return out if setting is None or isinstance(setting, dict) else torch.full((N_ATTRIBUTES,), float(setting))
+    for given in (default, setting):
+        if isinstance(given, dict):
+            for name, value in given.items():
+                out[GROUPS.get(name) or [column(name)]] = float(value)
+        elif given is not None:
+            out.fill_(float(given))
+    return out
 
 
 def sample_generators(samples: int, seed: int) -> list[torch.Generator]:
@@ -75,9 +84,9 @@ def sample_generators(samples: int, seed: int) -> list[torch.Generator]:
 class Decoder:
     """Draws one frame after another; what `generate` and `Stream` share.
 
-    Settings are one number, or a dict of groups or attributes that changes the defaults above. `guidance` w amplifies
-    what the audio says (classifier-free guidance): (1 + w) times the logits with audio minus w times those without,
-    which the network is asked for as well; 0 for all saves that half of the work. `strict` computes Eq. 3 to the
+    Settings are one number, or a dict of groups or attributes that changes the defaults: those above, top_p 1,
+    guidance 0. `guidance` w amplifies what the audio says (classifier-free guidance): (1 + w) times the logits with
+    audio minus w times those without, which the network is then asked for as well. `strict` computes Eq. 3 to the
     letter, from the last tau frames alone: without it the ring of keys and values lets each of the L layers look tau
     frames back, which is faster and what training does.
     """
@@ -89,9 +98,9 @@ class Decoder:
             raise InputError(f"give at least 1 sample, not {samples}")
         self.mapper, self.strict, D = mapper, strict, mapper.config.bins
         # k is read in bins of width .01; with fewer bins it shrinks in step, and never exceeds D
-        self.k = (per_attribute(top_k, TOP_K) * (1 if top_k is not None else D / 500)).round().clamp(1, D).long()
-        self.heat, self.top_p = per_attribute(temperature, TEMPERATURE), per_attribute(top_p, TOP_P)
-        self.guidance = per_attribute(guidance, GUIDANCE)
+        self.k = (per_attribute(TOP_K, top_k) * (1 if top_k is not None else D / 500)).round().clamp(1, D).long()
+        self.heat, self.top_p = per_attribute(TEMPERATURE, temperature), per_attribute(1.0, top_p)
+        self.guidance = per_attribute(0.0, guidance)
         if (self.heat <= 0).any():
             raise InputError("temperatures must be above 0")
         if not ((self.top_p > 0) & (self.top_p <= 1)).all():
@@ -103,8 +112,9 @@ class Decoder:
         self.sources, self.t, self.past = sample_generators(samples, seed), 0, []
         rows = samples * (2 if self.guided else 1)  # with guidance the second half of the rows never hears the audio
         self.rings, self.y = mapper.new_rings(rows), mapper.start(samples)[:, 0]
-        self.cut = torch.arange(int(self.k.max())) >= self.k[:, None]  # (23, k_max): beyond an attribute's own k
-        self.cut = None if not self.cut.any() else self.cut
+        # attributes that share a k are drawn together
+        columns = [torch.nonzero(self.k == k).flatten() for k in self.k.unique()]
+        self.alike = [(c, int(self.k[c[0]]), self.heat[c, None], self.top_p[c, None]) for c in columns]
 
     @torch.inference_mode()
     def step(self, A: Tensor) -> Tensor:
@@ -125,11 +135,14 @@ class Decoder:
         y = self.y.repeat(2, 1) if self.guided else self.y  # (rows, 23)
         if self.guided:
             A = torch.cat([A.expand(len(self.y), -1), torch.full_like(A, NO_AUDIO).expand(len(self.y), -1)])
+        pinned = self.control.pinned(self.t) if self.control else None
         if self.strict:
-            self.past = [*self.past, (A.expand(len(y), -1), y)][-self.mapper.config.tau:]
-            out = self.mapper(*(torch.stack(part, dim=1) for part in zip(*self.past)))[:, -1]
+            marks = torch.zeros(N_ATTRIBUTES) if pinned is None else pinned
+            self.past = [*self.past, (A.expand(len(y), -1), y, marks.expand(len(y), -1))][-self.mapper.config.tau:]
+            heard, past, marks = (torch.stack(part, dim=1) for part in zip(*self.past))
+            out = self.mapper(heard, past, pinned=marks)[:, -1]
         else:
-            out = self.mapper.step(A, y, self.rings, self.t)
+            out = self.mapper.step(A, y, self.rings, self.t, pinned)
         if self.guided:
             heard, deaf = out.chunk(2)  # each (samples, 23, D)
             out = heard + self.guidance[:, None] * (heard - deaf)
@@ -138,16 +151,14 @@ class Decoder:
     def _draw(self, logits: Tensor) -> Tensor:
         """Gumbel top-k, see `top_k_sample`: logits (samples, 23, D) -> bins (samples, 23)."""
         if self.t % NOISE_BLOCK == 0:
-            size = NOISE_BLOCK, N_ATTRIBUTES, int(self.k.max())
-            self.noise = torch.stack([torch.empty(size).exponential_(generator=g).log_() for g in self.sources], dim=1)
-        values, bins = logits.topk(self.noise.shape[-1], dim=-1)  # (samples, 23, k_max), largest first
-        values = values / self.heat[:, None]
-        if self.cut is not None:
-            values = values.masked_fill(self.cut, -math.inf)
-        if (self.top_p < 1).any():
-            values = nucleus(values, self.top_p[:, None])
-        best = (values - self.noise[self.t % NOISE_BLOCK]).argmax(-1, keepdim=True)
-        return bins.gather(-1, best).squeeze(-1)
+            shapes = [(NOISE_BLOCK, len(columns), k) for columns, k, *_ in self.alike]
+            self.noise = [torch.stack([gumbel(shape, g) for g in self.sources], dim=1) for shape in shapes]
+        y = torch.empty(logits.shape[:2], dtype=torch.int64)
+        for (columns, *how), noise in zip(self.alike, self.noise):
+            values, bins = likeliest(logits[:, columns], *how)  # (samples, columns, k)
+            best = (values + noise[self.t % NOISE_BLOCK]).argmax(-1, keepdim=True)
+            y[:, columns] = bins.gather(-1, best).squeeze(-1)
+        return y
 
     def values(self, bins: Tensor) -> np.ndarray:
         """Bins (..., 23) -> what comes out, float32 (..., 23): centroids (Eq. 4), scaled and offset on request."""

@@ -23,7 +23,9 @@ from .mapper import MapperConfig, MappingNetwork, load_mapper
 from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, scalar_writer, smooth_weights
 
 PRESETS = {  # what the command `dirfa-edu train` runs
-    "mapper": {"notebook": {"minutes": 0.8}, "shipped": {"steps": 3000, "batch": 12},
+    "mapper": {"notebook": {"minutes": 0.8, "config": MapperConfig(d_model=96, layers=2), "batch": 6, "window": 60,
+                            "lr": 1.5e-3, "every": 20},
+               "shipped": {"steps": 6000, "batch": 12},
                "audio": {"steps": 1200, "config": MapperConfig(history=False)},  # a baseline, see `evaluate`
                "paper": {"steps": 400_000, "batch": 64, "window": 150, "ordinal": 0.0}},
     "generator": {"notebook": {"minutes": 0.8, "config": GeneratorConfig(size=64, width=24)},
@@ -85,8 +87,9 @@ def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: i
         while clock.share() < 1:
             for group in optimizer.param_groups:
                 group["lr"] = clock.rate(lr)
-            A, previous, y = (x.to(fabric.device) for x in mapper_batch(data, bins, batch, window, noise))
-            loss = model(A[mine], previous[mine], y[mine], ordinal * config.bins / 500)
+            batch_of = mapper_batch(data, bins, batch, window, noise)
+            A, previous, y, pinned = (x.to(fabric.device) for x in batch_of)
+            loss = model(A[mine], previous[mine], y[mine], ordinal * config.bins / 500, pinned[mine])
             loss = loss * devices * (y[mine] >= 0).sum() / (y >= 0).sum()  # shares differ in how much is padding
             optimizer.zero_grad()
             fabric.backward(loss)

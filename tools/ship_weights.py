@@ -11,7 +11,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from dirfa_edu.evaluate import evaluate_generator, evaluate_mapper
+from dirfa_edu.evaluate import evaluate_mapper
+from dirfa_edu.evaluate_generator import evaluate_generator
 from dirfa_edu.files import atomic_path, data_path
 from dirfa_edu.generator import load_generator
 from dirfa_edu.mapper import load_mapper

@@ -39,6 +39,17 @@ def test_ring_cache_equals_full_recompute_across_the_wrap(layers, bias, inside):
     assert full.std() > 1e-3
 
 
+def test_marks_of_pinned_attributes_are_read_alike_frame_by_frame_and_at_once():
+    net, (A, y) = network(layers=2), clip()
+    torch.nn.init.normal_(net.pinned)
+    marks = torch.rand(1, 25, 23, generator=torch.Generator().manual_seed(2)) < 0.3
+    with torch.no_grad():
+        full, rings = net(A, y, pinned=marks)[0], net.new_rings(1)
+        steps = torch.stack([net.step(A[:, t], y[:, t], rings, t, marks[0, t])[0] for t in range(25)])
+        assert (full - steps).abs().max() < 1e-5 < 0.01 < (full - net(A, y)[0]).abs().max()
+        assert torch.equal(net(A, y), net(A, y, pinned=torch.zeros(1, 25, 23)))
+
+
 def test_the_future_does_not_leak():
     net, (A, y) = network(), clip()
     with torch.no_grad():

@@ -1,0 +1,74 @@
+"""Figures of the generator, on networks whose figures are known: one that copies, one that is the actor itself."""
+
+import numpy as np
+import pytest
+import torch
+
+from dirfa_edu import evaluate_generator as eg
+from dirfa_edu.corpus import Corpus
+from dirfa_edu.examples import generator_pairs
+
+
+class Copies:
+    """A generator that gives the source back, whatever it is told."""
+
+    def encode(self, source, attributes):
+        return source
+
+    def render(self, encoded, attributes):
+        return encoded.expand(len(attributes), -1, -1, -1)
+
+
+class Plays(Copies):
+    """A generator that knows the film: it shows the frame whose attributes it is given."""
+
+    def __init__(self, frames, Z):
+        self.frames, self.Z = frames.float() / 255, Z
+
+    def render(self, encoded, attributes):
+        return self.frames[torch.cdist(attributes, self.Z).argmin(1)]
+
+
+@pytest.fixture(scope="module")
+def probe():
+    frames, Z = generator_pairs(Corpus("samples").select(split="test", kind="probe")[:1], 128)[0]
+    return frames[:12], Z[:12]
+
+
+def test_copying_gains_nothing_and_truth_gains_all(probe):
+    copied, played = (eg.random_figures(network, *probe, first=1) for network in (Copies(), Plays(*probe)))
+    assert copied["PSNR, gain"] == copied["PSNR of the mouth, gain"] == 0
+    assert copied["ACD to the source"] < 0.1 and played["PSNR"] == 60  # where inf is cut
+    assert played["detail of eyes, ratio to truth"] == played["detail of hair, ratio to truth"] == 1
+    assert played["ACD to the source"] == played["ACD to the source, truth"] > 0.1
+
+
+def test_blur_is_found_in_eyes_and_hair(probe):
+    frames, Z = probe
+    smooth = torch.nn.functional.avg_pool2d(frames.float(), 3, 1, 1).round().to(torch.uint8)
+    figures = eg.random_figures(Plays(smooth, Z), frames, Z, first=1)
+    assert all(0 < figures[f"detail of {what}, ratio to truth"] < 0.6 for what in ("eyes", "hair"))
+
+
+def test_a_film_of_speech_is_read_back_and_a_still_one_does_not_flicker():
+    frames, Z = generator_pairs(Corpus("samples").select(split="test", kind="speech", rendered=True)[:1], 128)[0]
+    frames, Z = frames[:60], Z[:60]
+    played, copied = (eg.speech_figures(network, frames, Z) for network in (Plays(frames, Z), Copies()))
+    assert played["flicker, ratio to truth"] == 1 and copied["flicker, ratio to truth"] == 0
+    assert played["flicker of a still face"] == 0 and played["PSNR of the source given back"] == np.inf
+    assert played["PSNR"] == 60 and copied["PSNR, gain"] == 0
+    for name in ("r of pose_Ry", "r of AU26"):
+        assert played[name] == played[f"{name}, truth"] > 0.9
+
+
+def test_boxes_hold_their_points_and_stay_in_the_picture():
+    box = eg.box_about(np.array([[30.0, 40.0], [50.0, 44.0]]), 64, margin=0.5)
+    assert box == (slice(38, 47), slice(20, 61))
+    rows, columns = eg.box_about(np.array([[-20.0, -30.0], [-10.0, -25.0]]), 64)
+    assert rows.start >= 0 and rows.stop - rows.start >= 3 and columns.stop <= 64
+
+
+def test_psnr_of_a_box_sees_nothing_else():
+    a, b = np.zeros((2, 8, 8, 3), np.uint8), np.zeros((2, 8, 8, 3), np.uint8)
+    b[:, 4:, 4:] = 255
+    assert eg.box_psnr(a, b, [np.s_[:4, :4]] * 2) == 60 and eg.box_psnr(a, b, [np.s_[4:, 4:]] * 2) == 0
