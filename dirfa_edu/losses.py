@@ -90,13 +90,13 @@ class _HeadCrossEntropy(torch.autograd.Function):
             grads[2].addmm_(slope, W.T)
             W_grad.addmm_(x.T, slope)
             b_grad.add_(slope.sum(0))
-        count = (y >= 0).sum()
-        ctx.save_for_backward(*(grad / count for grad in grads))
-        return total / count
+        ctx.count = (y >= 0).sum()
+        ctx.save_for_backward(*grads)
+        return total / ctx.count
 
     @staticmethod
     def backward(ctx, out: Tensor) -> tuple:
-        weight, bias, x, steps = (out * grad for grad in ctx.saved_tensors)
+        weight, bias, x, steps = ((out / ctx.count).to(grad.dtype) * grad for grad in ctx.saved_tensors)
         return weight, bias, None, x, None, steps, None
 
 

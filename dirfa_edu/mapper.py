@@ -72,13 +72,17 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """x (B, T, d), mask (H, T, T) -> (B, T, d). Eq. 1."""
+        W, V = self.attend(x, mask)
+        x = x + self.out((W @ V).transpose(1, 2).reshape(x.shape))  # (B, H, T, N_k) -> (B, T, d)
+        return x + self.feed(self.norm_feed(x))
+
+    def attend(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Attention weights (B, H, T, T), each row of them summing to 1, and values (B, H, T, N_k)."""
         B, T, d = x.shape
         qkv = self.qkv(self.norm_attention(x)).view(B, T, 3, self.heads, d // self.heads)  # (B, T, 3, H, N_k)
         Q, K, V = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, N_k)
-        # softmax(Q K^T / sqrt(N_k) + M) V
-        context = F.scaled_dot_product_attention(Q, K, V, attn_mask=mask)
-        x = x + self.out(context.transpose(1, 2).reshape(B, T, d))  # (B, T, d)
-        return x + self.feed(self.norm_feed(x))
+        # on a CPU, and in windows this short, faster than torch's own scaled_dot_product_attention with a mask
+        return torch.softmax(Q @ K.transpose(-1, -2) / math.sqrt(Q.shape[-1]) + mask, dim=-1), V
 
     def step(self, x: Tensor, ring: Tensor, slot: int, bias: Tensor) -> Tensor:
         """One frame: x (B, d), ring (2, B, H, tau, N_k) of past keys and values, bias (1, H, 1, tau) -> (B, d)."""
@@ -89,13 +93,6 @@ class Block(nn.Module):
         context = F.scaled_dot_product_attention(Q, ring[0], ring[1], attn_mask=bias)
         x = x + self.out(context.reshape(B, d))  # (B, d)
         return x + self.feed(self.norm_feed(x))
-
-    def attention(self, x: Tensor, mask: Tensor) -> Tensor:
-        """The attention weights (B, H, T, T) this layer would use on x, written out for plots."""
-        B, T, d = x.shape
-        qkv = self.qkv(self.norm_attention(x)).view(B, T, 3, self.heads, d // self.heads)
-        Q, K, _ = qkv.permute(2, 0, 3, 1, 4)  # (B, H, T, N_k)
-        return torch.softmax(Q @ K.transpose(-1, -2) / math.sqrt(Q.shape[-1]) + mask, dim=-1)
 
 
 class MappingNetwork(nn.Module):
@@ -223,7 +220,7 @@ class MappingNetwork(nn.Module):
         """Attention weights of every layer, (layers, B, H, T, T), for the plots of notebook 03."""
         mask, x, weights = self.mask(A.shape[1]), self.token(self.hear(A), y_previous), []
         for block in self.blocks:
-            weights.append(block.attention(x, mask))
+            weights.append(block.attend(x, mask)[0])
             x = block(x, mask)
         return torch.stack(weights)
 

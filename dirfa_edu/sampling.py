@@ -23,7 +23,10 @@ from .mapper import NO_AUDIO, MappingNetwork
 # ours, not the paper's: lips tight and close to what is heard, expression and pose loose. Chosen on sentences held out
 # of the training split. k counts bins, so it is scaled with D.
 TOP_K = {"lips": 10, "upper": 250, "blink": 350, "pose": 120}
-TEMPERATURE = {"lips": 0.5, "upper": 0.97, "blink": 0.97, "pose": 1.0}
+TEMPERATURE = {"lips": 0.5, "upper": 1.0, "blink": 0.98, "pose": 1.0}
+# the farthest an attribute may go in one frame, in natural steps (99 % of those in training are smaller than one): the
+# tail of 500 bins holds leaps that no face makes. Lips and lids are quick, and are not held back
+SPEED = {"lips": math.inf, "upper": 2.0, "blink": math.inf, "pose": 3.0}
 NOISE_BLOCK = 64  # frames of noise drawn at once
 
 
@@ -41,7 +44,7 @@ def top_k_sample(logits: Tensor, k: int, temperature: float = 1.0, top_p: float 
     if k < 1 or temperature <= 0 or not 0 < top_p <= 1:
         raise InputError("top-k sampling needs k >= 1, a temperature above 0 and top_p above 0 and at most 1, not "
                          f"{k}, {temperature} and {top_p}")
-    values, bins = likeliest(logits, min(k, logits.shape[-1]), temperature, top_p)
+    values, bins = likeliest(logits, min(k, logits.shape[-1]), temperature, top_p if top_p < 1 else None)
     return bins.gather(-1, values.add_(gumbel(values.shape, generator)).argmax(-1, keepdim=True)).squeeze(-1)
 
 
@@ -50,12 +53,13 @@ def gumbel(shape: tuple, generator: torch.Generator | None = None) -> Tensor:
     return torch.rand(shape, generator=generator).log_().neg_().log_().neg_()
 
 
-def likeliest(logits: Tensor, k: int, temperature: float | Tensor, top_p: float | Tensor) -> tuple[Tensor, Tensor]:
+def likeliest(logits: Tensor, k: int, temperature: float | Tensor,
+              top_p: float | Tensor | None) -> tuple[Tensor, Tensor]:
     """The k likeliest bins of each row of logits (..., D) -> scores, -inf beyond top-p, and bins, both (..., k)."""
-    cut = bool(torch.as_tensor(top_p < 1).any())
-    values, bins = logits.topk(k, dim=-1, sorted=cut)  # order costs time, and only top-p needs it
-    values = values / temperature
-    return nucleus(values, top_p) if cut else values, bins
+    # order costs time, and only top-p needs it
+    values, bins = logits.topk(k, dim=-1, sorted=top_p is not None)
+    values = values.div_(temperature)
+    return values if top_p is None else nucleus(values, top_p), bins
 
 
 def nucleus(values: Tensor, top_p: float | Tensor) -> Tensor:
@@ -86,14 +90,16 @@ class Decoder:
 
     Settings are one number, or a dict of groups or attributes that changes the defaults: those above, top_p 1,
     guidance 0. `guidance` w amplifies what the audio says (classifier-free guidance): (1 + w) times the logits with
-    audio minus w times those without, which the network is then asked for as well. `strict` computes Eq. 3 to the
+    audio minus w times those without, which the network is then asked for as well. `speed` limits how far an attribute
+    goes in one frame, in natural steps. `strict` computes Eq. 3 to the
     letter, from the last tau frames alone: without it the ring of keys and values lets each of the L layers look tau
     frames back, which is faster and what training does.
     """
 
     def __init__(self, mapper: MappingNetwork, samples: int = 3, seed: int = 0, top_k: float | dict | None = None,
                  temperature: float | dict | None = None, top_p: float | dict | None = None,
-                 guidance: float | dict | None = None, control: Control | None = None, strict: bool = False) -> None:
+                 guidance: float | dict | None = None, speed: float | dict | None = None,
+                 control: Control | None = None, strict: bool = False) -> None:
         if samples < 1:
             raise InputError(f"give at least 1 sample, not {samples}")
         self.mapper, self.strict, D = mapper, strict, mapper.config.bins
@@ -107,6 +113,10 @@ class Decoder:
             raise InputError("top_p must be above 0 and at most 1")
         if (self.guidance < 0).any():
             raise InputError("guidance must not be below 0")
+        natural = mapper.discretizer.step  # unknown to a discretizer that was not fitted
+        steps = torch.full((N_ATTRIBUTES,), math.inf) if natural is None else torch.from_numpy(
+            natural / mapper.discretizer.width).float()
+        self.speed = per_attribute(SPEED, speed) * steps  # (23,) bins a frame
         self.guided = bool((self.guidance > 0).any()) and mapper.config.probabilistic
         self.control = Controller(control, mapper.discretizer) if control else None
         self.sources, self.t, self.past = sample_generators(samples, seed), 0, []
@@ -114,7 +124,8 @@ class Decoder:
         self.rings, self.y = mapper.new_rings(rows), mapper.start(samples)[:, 0]
         # attributes that share a k are drawn together
         columns = [torch.nonzero(self.k == k).flatten() for k in self.k.unique()]
-        self.alike = [(c, int(self.k[c[0]]), self.heat[c, None], self.top_p[c, None]) for c in columns]
+        self.alike = [(c, int(self.k[c[0]]), self.heat[c, None], self.top_p[c, None] if (self.top_p[c] < 1).any()
+                       else None) for c in columns]
 
     @torch.inference_mode()
     def step(self, A: Tensor) -> Tensor:
@@ -156,6 +167,9 @@ class Decoder:
         y = torch.empty(logits.shape[:2], dtype=torch.int64)
         for (columns, *how), noise in zip(self.alike, self.noise):
             values, bins = likeliest(logits[:, columns], *how)  # (samples, columns, k)
+            if self.t and not self.speed[columns].isinf().all():
+                far = (bins - self.y[:, columns, None]).abs() > self.speed[columns, None]
+                values = values.masked_fill(far, -math.inf)
             best = (values + noise[self.t % NOISE_BLOCK]).argmax(-1, keepdim=True)
             y[:, columns] = bins.gather(-1, best).squeeze(-1)
         return y
@@ -174,7 +188,7 @@ def generate(mapper: MappingNetwork, A: np.ndarray | Tensor, samples: int = 3, s
 
     `top_k` and `temperature` are one number, or a dict of groups or attributes. `control` says what the face shall do
     (see `Control`); `smooth` averages the pose over that many frames to either side; `options` are those of `Decoder`:
-    top_p, guidance, strict. `progress` wraps the frames (tqdm does).
+    top_p, guidance, speed, strict. `progress` wraps the frames (tqdm does).
     Raises InputError for audio of another shape, fewer than one sample, or settings that make no sense.
     Paper: 3.2.2, Eq. 3, 4. Notebook: 04_mapper.
 

@@ -521,9 +521,10 @@ print("its lips differ about as much as the law's:", bool(0.5 < ours["lips"] / l
 # %% [markdown]
 # **What you saw.** Speech decides the lips almost entirely and expression hardly at all, so one $k$ cannot suit
 # both. The package gives each group its own $k$ and temperature (`sampling.TOP_K`, `TEMPERATURE`): lips tight,
-# expression and pose loose. Two more knobs stand at "off": top-$p$ keeps the fewest bins that hold the probability $p$,
-# and guidance lets an attribute listen harder: the network is asked once with the sound and once without, and the
-# difference counts more than once.
+# expression and pose loose. And as 500 nearly impossible bins are one leap now and then, expression and head go no
+# farther in a frame than two and three natural steps (`sampling.SPEED`). Two more knobs stand at "off": top-$p$ keeps the
+# fewest bins that hold the probability $p$, and guidance lets an attribute listen harder: the network is asked once with
+# the sound and once without, and the difference counts more than once.
 #
 # ## Does it know how likely?
 # **Question.** A smile comes in one sentence of ten. Does the network smile in one sample of ten, and more often where

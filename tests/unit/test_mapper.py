@@ -84,7 +84,7 @@ def test_one_layer_is_eq_1_written_out():
     out = x[0] + block.out(torch.cat(heads, -1))
     out = out + block.feed(block.norm_feed(out))
     assert torch.allclose(block(x, M)[0], out, atol=1e-6)
-    weights = block.attention(x, M)
+    weights, _ = block.attend(x, M)
     assert torch.allclose(weights.sum(-1), torch.ones(1, 2, 5), atol=1e-6) and weights[0, 0, 0, 1] == 0
 
 

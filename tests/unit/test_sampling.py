@@ -1,5 +1,7 @@
 """Sampling: the right distribution, repeatable, and controllable."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -100,6 +102,21 @@ def test_with_one_layer_ring_and_strict_window_are_the_same():
     net.discretizer = Discretizer(np.zeros(23), np.ones(23), 30)
     ring, strict = (generate(net, A, 2, seed=3, strict=strict) for strict in (False, True))
     assert np.array_equal(ring, strict)
+
+
+def test_no_attribute_goes_faster_than_its_speed(mapper):
+    before = mapper.discretizer
+    mapper.discretizer = replace(before, step=np.full(23, 2.5) * before.width)  # natural: two and a half bins
+    try:
+        free, slow = (generate(mapper, A, 4, seed=1, top_k=30, temperature=3.0, speed=speed) / before.width
+                      for speed in (np.inf, {"lips": np.inf, "upper": 2.0, "blink": np.inf, "pose": 3.0}))
+    finally:
+        mapper.discretizer = before
+    steps = np.abs(np.diff(slow, axis=1)).max((0, 1))  # (23,) bins
+    assert steps[GROUPS["upper"]].max() == pytest.approx(5, abs=0.01)
+    assert steps[GROUPS["pose"]].max() == pytest.approx(7, abs=0.01)
+    assert steps[GROUPS["lips"]].min() > 10 and np.abs(np.diff(free, axis=1)).max((0, 1)).min() > 10
+    assert np.array_equal(slow[:, 0], free[:, 0])  # before the first frame there is nothing to be near to
 
 
 def test_guidance_adds_what_the_audio_changed(mapper):
