@@ -21,13 +21,15 @@ def talk(speech: Annotated[Path, typer.Argument(help="a recording: wav, flac, og
          portrait: Annotated[Path, typer.Option(help="a neutral, frontal portrait: png or jpg")],
          out: Annotated[Path, typer.Option(help="folder for the results")] = Path("demo"),
          samples: Annotated[int, typer.Option(help="how many different faces")] = 3,
-         seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 0) -> None:
+         seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 0,
+         driving: Annotated[str, typer.Option(help="head pose relative to the portrait's, or absolute")] = "relative",
+         ) -> None:
     """Make one portrait speak a recording, in several plausible ways."""
     from tqdm.auto import tqdm
 
     from .talk import talk as run
 
-    result = run(speech, portrait, out, samples, seed,
+    result = run(speech, portrait, out, samples, seed, driving=driving,
                  progress=lambda title, items, total: tqdm(items, total=total, desc=f"{title:9s}", unit="frame"))
     typer.echo(f"{samples} talking faces of {result['animations'].shape[1] / 25:.1f} s:")
     for path in result["files"]:
@@ -40,8 +42,7 @@ def extract(video: Annotated[Path, typer.Argument(help="a clip of one face: mp4 
             out: Annotated[Path, typer.Option(help="folder for the results")] = Path("extracted")) -> None:
     """Measure the 23 attributes of a real clip (OpenFace-like) and cut out a source portrait."""
     from .animation import write_openface
-    from .files import make_folder
-    from .talk import save_png
+    from .files import make_folder, save_png
     from .vision import extract as run
 
     found = run(video)
@@ -61,8 +62,11 @@ def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
           steps: Annotated[int | None, typer.Option(help="instead of the preset's budget")] = None,
           minutes: Annotated[float | None, typer.Option(help="instead of the preset's budget")] = None,
           seed: int = 0, device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-          devices: Annotated[int, typer.Option(help="how many share each batch (mapper)")] = 1,
-          tensorboard: Annotated[Path | None, typer.Option(help="folder for TensorBoard (mapper)")] = None) -> None:
+          devices: Annotated[int, typer.Option(help="how many share each batch")] = 1,
+          tensorboard: Annotated[Path | None, typer.Option(help="folder for TensorBoard (mapper)")] = None,
+          weight: Annotated[list[str] | None, typer.Option(help="TERM=NUMBER, 0 is off: adv, rec, attr, pixel, spread, "
+                                                           "equivariance (generator)")] = None,
+          vgg: Annotated[Path | None, typer.Option(help="VGG-19 weights to be phi (generator)")] = None) -> None:
     """Train a network; run the same line again to go on after an interruption."""
     from . import training
     from .corpus import Corpus
@@ -88,12 +92,22 @@ def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
         save_mapper(out / "mapper.safetensors", trained)
     else:
         clips = corpus.select(split="train", rendered=True)
-        trained, log = training.train_generator(clips, **settings,
+        trained, log = training.train_generator(clips, **settings, devices=devices, vgg=vgg, lambdas=numbers(weight),
                                                 validation=corpus.select(split="test", kind="probe"))
+        if not first_process():
+            return
         save_generator(out / "generator.safetensors", trained)
     with atomic_path(out / f"{network}.log.json") as temporary:
         temporary.write_text(json.dumps(log, indent=1))
     typer.echo(f"{out / (network + '.safetensors')}: {json.dumps(log[-1])}")
+
+
+def numbers(given: list[str] | None) -> dict[str, float]:
+    """["adv=0", ...] -> {"adv": 0.0, ...}. Raises InputError for anything else."""
+    try:
+        return {name: float(value) for name, value in (each.split("=") for each in given or [])}
+    except ValueError as error:
+        raise InputError(f"{' '.join(given)}: give --weight TERM=NUMBER, for instance --weight adv=0") from error
 
 
 @app.command()

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .animation import LIPS, N_ATTRIBUTES, UPPER
+from .animation import LIPS, N_ATTRIBUTES, UPPER, column
 from .corpus import PROBE_TRAIN
 from .discretize import Discretizer
 from .files import InputError
+from .generator import SCALE
 from .mapper import NO_AUDIO
 
 # how far fed-back bins are moved in training, as a share of D. Lips strongly, so that they listen to the audio and not
@@ -129,6 +130,11 @@ def augment(A: Tensor, noise: torch.Generator) -> Tensor:
     return (mel + 0.01 * torch.randn(mel.shape, generator=noise)).clamp(0, 1).view(B, T, -1)  # (B, T, 400)
 
 
+# in the mirror a head turns, tilts and moves to the other side; Action Units have no sides
+MIRRORED = torch.ones(N_ATTRIBUTES)
+MIRRORED[[column("pose_Ry"), column("pose_Rz"), column("pose_Tx")]] = -1
+
+
 # ---- generator ------------------------------------------------------------------------------------------------------
 def generator_pairs(clips: list, size: int) -> list[tuple[Tensor, Tensor]]:
     """Rendered clips -> [(frames uint8 (T, 3, S, S), attributes (T, 23))], shrunk to `size` where larger."""
@@ -150,12 +156,28 @@ def seen_in_training(clips: list, data: list) -> list:
             for clip, pair in zip(clips, data)]
 
 
-def pair_batch(data: list, batch: int, noise: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Random pairs of frames of one clip -> I_src, Z_src, I_tgt, Z_tgt. Paper: 3.3."""
+def pair_batch(data: list, batch: int, noise: torch.Generator, window: int = 1) -> tuple[Tensor, ...]:
+    """Random pairs of frames of one clip -> I_src, Z_src, I_tgt, Z_tgt; half of them in the mirror. Paper: 3.3.
+
+    Z_tgt is (B, window, 23), the frame between its neighbours.
+    """
     rows = []
     for _ in range(batch):
         frames, Z = data[int(torch.randint(len(data), (1,), generator=noise))]
-        src, tgt = torch.randint(len(frames), (2,), generator=noise).tolist()
-        rows.append((frames[src].float() / 255, Z[src], frames[tgt].float() / 255, Z[tgt]))
+        src, *two = torch.randint(len(frames), (3,), generator=noise).tolist()
+        tgt = max(two, key=lambda t: ((Z[t] - Z[src]) / SCALE).abs().sum().item())  # more to move: shut eyes are rare
+        near = (torch.arange(window) - window // 2 + tgt).clamp(0, len(Z) - 1)
+        pair = frames[src].float() / 255, Z[src], frames[tgt].float() / 255, Z[near]
+        if torch.randint(2, (1,), generator=noise):
+            pair = pair[0].flip(-1), pair[1] * MIRRORED, pair[2].flip(-1), pair[3] * MIRRORED
+        rows.append(pair)
     I_src, Z_src, I_tgt, Z_tgt = (torch.stack(column) for column in zip(*rows))
     return I_src.to(memory_format=torch.channels_last), Z_src, I_tgt.to(memory_format=torch.channels_last), Z_tgt
+
+
+def random_turns(batch: int, noise: torch.Generator) -> Tensor:
+    """Affine maps (B, 2, 3) of a picture: turned by some 0.2 rad, up to a sixth larger or smaller, a little moved."""
+    angle, size, shift = (torch.randn(batch, n, generator=noise) * s for n, s in ((1, 0.2), (1, 0.08), (2, 0.06)))
+    size, shift = size.clamp(-0.16, 0.16) + 1, shift[..., None]  # (B, 1), (B, 2, 1)
+    rows = torch.stack([angle.cos() * size, -angle.sin() * size, angle.sin() * size, angle.cos() * size], dim=-1)
+    return torch.cat([rows.view(batch, 2, 2), shift], dim=2)  # (B, 2, 3)

@@ -86,3 +86,11 @@ def load_tensors(path: str | Path) -> tuple[dict, dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
     except (SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path} is not a whole safetensors file ({error}): download or train it again") from error
+
+
+def save_png(path: str | Path, picture) -> None:
+    """Write a picture (H, W, 3) uint8 as PNG, whole or not at all."""
+    from PIL import Image
+
+    with atomic_path(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")

@@ -9,6 +9,7 @@ Paper: 3.3, Eq. 6, and the discriminator of Eq. 8, 10. Notebook: 05_generator.
 """
 
 import json
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -32,12 +33,14 @@ class GeneratorConfig:
     width: int = 32  # channels at half size
     keypoints: int = 12
     z: int = 128  # width of the attribute code
+    window: int = 1  # frames of attributes that one picture is made from, its own in the middle; odd
 
 
 class Encoded(NamedTuple):
     """What `encode` keeps of a source portrait."""
 
     features: tuple[Tensor, ...]  # at full, 1/2, 1/4 and 1/8 size
+    seen: Tensor  # (B, K, 3) keypoints as the picture shows them
     canonical: Tensor  # (B, K, 3) keypoints without pose
     attributes: Tensor  # (B, 23) of the source, normalised
 
@@ -47,7 +50,7 @@ class Modulated(nn.Module):
 
     def __init__(self, channels: int, z: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(8, channels, affine=False)
+        self.norm = nn.GroupNorm(math.gcd(8, channels), channels, affine=False)
         self.code = nn.Linear(z, 4 * channels)
         self.first, self.second = conv(channels, channels), conv(channels, channels)
 
@@ -85,15 +88,16 @@ class GenerationNetwork(nn.Module):
 
     def __init__(self, config: GeneratorConfig = GeneratorConfig()) -> None:
         super().__init__()
-        if config.size % 8:
-            raise InputError(f"the picture size must be a multiple of 8, not {config.size}")
+        if config.size % 8 or config.window % 2 == 0:
+            raise InputError(f"the picture size must be a multiple of 8 and the window odd, not {config.size} and "
+                             f"{config.window}")
         self.config = config
         w1, w2, w3, K, z = config.width, 2 * config.width, 4 * config.width, config.keypoints, config.z
         self.down = nn.ModuleList([conv(3, w1 // 2), conv(w1 // 2, w1, 2), conv(w1, w2, 2), conv(w2, w3, 2)])
         self.refine = nn.ModuleList([Residual(w2), Residual(w3)])
         self.heat = conv(w3, K)  # where the source's keypoints are
         self.depth = conv(w3, K)  # and how far in front
-        self.code = nn.Sequential(nn.Linear(2 * N_ATTRIBUTES, z), nn.SiLU(), nn.Linear(z, z))
+        self.code = nn.Sequential(nn.Linear((config.window + 1) * N_ATTRIBUTES, z), nn.SiLU(), nn.Linear(z, z))
         self.expression = nn.Linear(z, 3 * K)  # what the AUs add to the keypoints
         self.pivot = nn.Parameter(torch.tensor([0.0, 0.1, 0.3]))  # the point the head turns about
         self.per_mm = nn.Parameter(torch.tensor([1 / 180, 1 / 180, 1 / 600]))  # millimetres to picture units
@@ -128,7 +132,7 @@ class GenerationNetwork(nn.Module):
         seen = torch.cat([place @ grid, depth], dim=-1)  # (B, K, 3)
         R, t = self._pose(z_src)
         canonical = (seen - self.pivot - t) @ R + self.pivot  # x @ R is R^-1 x for row vectors
-        return Encoded((source, x1, x2, x3), canonical, z_src)
+        return Encoded((source, x1, x2, x3), seen, canonical, z_src)
 
     def keypoints(self, canonical: Tensor, z: Tensor, code: Tensor) -> Tensor:
         """Turn, shift and deform canonical keypoints (B, K, 3) by normalised attributes -> (B, K, 3)."""
@@ -138,11 +142,15 @@ class GenerationNetwork(nn.Module):
 
     def motion(self, encoded: Encoded, attributes: Tensor) -> dict[str, Tensor]:
         """Everything that says how the source moves: keypoints, flow, mask, occlusion (and inner features)."""
-        z_src, z_tgt = encoded.attributes, attributes / self.scale
-        B = len(z_tgt)
-        z_src = z_src.expand(B, -1)
-        code = self.code(torch.cat([z_tgt, z_src], dim=1))
-        still = self.code(torch.cat([z_src, z_src], dim=1))
+        B, W = len(attributes), self.config.window
+        around = attributes if attributes.ndim == 3 else attributes[:, None].expand(-1, W, -1)  # (B, W, 23)
+        if around.shape[1:] != (W, N_ATTRIBUTES):
+            raise InputError(f"this generator wants attributes (B, {N_ATTRIBUTES}) or (B, {W}, {N_ATTRIBUTES}), not "
+                             f"{tuple(attributes.shape)}")
+        around, z_src = around / self.scale, encoded.attributes.expand(B, -1)
+        z_tgt = around[:, W // 2]  # (B, 23)
+        code = self.code(torch.cat([around.flatten(1), z_src], dim=1))
+        still = self.code(z_src.repeat(1, W + 1))
         canonical = encoded.canonical.expand(B, -1, -1)
         target = self.keypoints(canonical, z_tgt, code)  # (B, K, 3)
         source = self.keypoints(canonical, z_src, still)
@@ -168,7 +176,8 @@ class GenerationNetwork(nn.Module):
     def render(self, encoded: Encoded, attributes: Tensor) -> Tensor:
         """Encoded source and attributes (B, 23), AUs 0-5, radians, mm -> pictures (B, 3, S, S) in 0..1.
 
-        One encoded source serves any number of attribute rows. Paper: Eq. 6. Notebook: 05_generator.
+        One encoded source serves any number of rows; a row may be a window of frames, (B, window, 23).
+        Paper: Eq. 6. Notebook: 05_generator.
         """
         return self.layers(encoded, attributes)[0]
 
@@ -185,10 +194,15 @@ class GenerationNetwork(nn.Module):
         return (keep * warp(x0, flow).float() + (1 - keep) * painted).clamp(0, 1), painted, out[:, 3:]
 
     def forward(self, source: Tensor, attributes: Tensor, source_attributes: Tensor | None = None,
-                layers: bool = False) -> Tensor | tuple[Tensor, Tensor, Tensor]:
-        """G(I_src, Z_tgt), Eq. 6; training asks for the `layers` too."""
-        made = self.layers(self.encode(source, source_attributes), attributes)
-        return made if layers else made[0]
+                turn: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
+        """G(I_src, Z_tgt), Eq. 6. With `turn` (B, 2, 3), an affine map of the picture, all that training asks for:
+        the `layers`, the keypoints of the source, and those of the source as seen through that map."""
+        encoded = self.encode(source, source_attributes)
+        if turn is None:
+            return self.render(encoded, attributes)
+        grid = F.affine_grid(turn, list(source.shape), align_corners=True)
+        turned = F.grid_sample(source, grid, align_corners=True, padding_mode="border")
+        return *self.layers(encoded, attributes), encoded.seen, self.encode(turned).seen
 
     def _pose(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Normalised attributes (B, 23) -> rotation (B, 3, 3) and shift in picture units (B, 1, 3)."""
@@ -220,6 +234,12 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
         flow = F.interpolate(flow.float(), size=x.shape[-2:], mode="bilinear", align_corners=True)
     grid = GenerationNetwork._grid(x) + flow.float().permute(0, 2, 3, 1)  # (B, H, W, 2)
     return F.grid_sample(x.float(), grid, align_corners=True, padding_mode="border").to(x.dtype)
+
+
+def attribute_windows(Z: Tensor, window: int) -> Tensor:
+    """Attributes of a clip (T, 23) -> (T, window, 23): each frame between its neighbours; the ends are repeated."""
+    near = torch.arange(len(Z))[:, None] + torch.arange(window) - window // 2  # (T, window)
+    return Z[near.clamp(0, len(Z) - 1)]
 
 
 def double(x: Tensor) -> Tensor:

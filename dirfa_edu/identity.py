@@ -7,6 +7,7 @@ Paper: 3.3.2 Eq. 9 (the paper's phi is VGG-19), 4.3 (ACD). Notebook: 06_evaluati
 """
 
 from functools import lru_cache
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -107,4 +108,49 @@ def load_face_resnet() -> FaceResNet:
             convolution.weight.copy_(value(f"{name}.conv.filters") * scale[:, None, None, None])
             convolution.bias.copy_(value(f"{name}.conv.bias") * scale + shift)
         network.head.weight.copy_(value("fc").T)
+    return network.eval().requires_grad_(False)
+
+
+class Vgg19(nn.Module):
+    """The paper's phi, for whoever has its weights: `features` of VGG-19, as `FaceResNet` gives its own."""
+
+    WIDTHS = [64, 64, "halve", 128, 128, "halve", 256, 256, 256, 256, "halve", 512, 512, 512, 512, "halve", 512]
+    WANTED = {1, 6, 11, 20, 29}  # the first activation after each halving, as face-vid2vid takes them
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers, n_in = [], 3
+        for width in self.WIDTHS:
+            if width == "halve":
+                layers.append(nn.MaxPool2d(2))
+            else:
+                layers += [nn.Conv2d(n_in, width, 3, padding=1), nn.ReLU()]
+                n_in = width
+        self.layers = nn.Sequential(*layers)
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406])[:, None, None])
+        self.register_buffer("spread", torch.tensor([0.229, 0.224, 0.225])[:, None, None])
+
+    def features(self, images: Tensor) -> list[Tensor]:
+        """Activations at five depths for images (B, 3, H, W) in 0..1, at least 16 px; differentiable. Paper: Eq. 9."""
+        x, found = (images - self.mean) / self.spread, []
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if i in self.WANTED:
+                found.append(x)
+        return found
+
+
+def load_vgg19(path: str | Path) -> Vgg19:
+    """VGG-19 from a file of weights as torchvision writes it (vgg19-*.pth), frozen. This course ships none.
+
+    Raises InputError for a file that is missing or holds something else.
+    """
+    network = Vgg19()
+    try:
+        stored = torch.load(path, weights_only=True, map_location="cpu")
+        wanted = {name: stored["features." + name] for name in network.layers.state_dict()}
+        network.layers.load_state_dict(wanted)
+    except Exception as error:  # torch raises many kinds for a file that is damaged or of another network
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} does not hold VGG-19 as torchvision writes it: {reason}") from error
     return network.eval().requires_grad_(False)

@@ -9,8 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LAMBDA_REC = 10.0  # ours, the paper gives no weights
-LAMBDA_ATTR = 1.0
+from .files import InputError
+
+# weights of the generator's terms; ours, the paper gives none: Eq. 7's three, then those that steady training
+LAMBDAS = {"adv": 0.05, "rec": 0.1, "attr": 0.05, "pixel": 1.0, "spread": 0.5, "equivariance": 0.5}
 
 
 def cross_entropy(logits: Tensor, y_bar: Tensor, ordinal: float = 0.0) -> Tensor:
@@ -125,8 +127,8 @@ def perceptual(phi_target: list[Tensor], phi_generated: list[Tensor]) -> Tensor:
     Levels are scaled to unit size on the target first, so that each counts alike; phi is the face network of
     `vision`, where the paper has VGG. Paper: Eq. 9. Notebook: 05_generator.
     """
-    levels = [(a - b).abs().mean() / a.abs().mean().clamp_min(1e-6).detach()
-              for a, b in zip(phi_target, phi_generated)]
+    levels = [(a - b).abs().mean((1, 2, 3)) / a.abs().mean((1, 2, 3)).clamp_min(1e-6).detach()
+              for a, b in zip(phi_target, phi_generated)]  # each (B,)
     return torch.stack(levels).mean()
 
 
@@ -140,10 +142,19 @@ def attribute(predicted_real: Tensor | None, predicted_fake: Tensor, z: Tensor) 
     return fake if predicted_real is None else fake + (predicted_real - z).square().sum(-1).mean()
 
 
-def generator_objective(adversarial: Tensor, rec: Tensor, attr: Tensor, lambda_rec: float = LAMBDA_REC,
-                        lambda_attr: float = LAMBDA_ATTR) -> Tensor:
-    """L = L_adv + lambda_rec L_rec + lambda_attr L_attr. Paper: Eq. 7. Notebook: 05_generator."""
-    return adversarial + lambda_rec * rec + lambda_attr * attr
+def generator_objective(adversarial: Tensor, rec: Tensor, attr: Tensor, lambda_rec: float = 2.0,
+                        lambda_attr: float = 1.0, lambda_adv: float = 1.0) -> Tensor:
+    """L = L_adv + lambda_rec L_rec + lambda_attr L_attr; ours, a weight for L_adv as well, so that it can be switched
+    off. Paper: Eq. 7. Notebook: 05_generator."""
+    return lambda_adv * adversarial + lambda_rec * rec + lambda_attr * attr
+
+
+def weights(changed: dict | None) -> dict[str, float]:
+    """LAMBDAS with some of them changed. Raises InputError for a term that does not exist, or a weight below 0."""
+    for name, value in (changed or {}).items():
+        if name not in LAMBDAS or not 0 <= value < math.inf:
+            raise InputError(f"no weight {name} = {value}: terms are {', '.join(LAMBDAS)}, weights are 0 or more")
+    return LAMBDAS | (changed or {})
 
 
 def pixel(target: Tensor, generated: Tensor) -> Tensor:
@@ -171,3 +182,26 @@ def layered(target: Tensor, generated: Tensor, painted: Tensor, keep: Tensor) ->
     and the inside of an open mouth, which the source does not show, is never learnt. Ours, not the paper's.
     """
     return pixel(target, generated) + 0.5 * pixel(target, painted) + 1e-3 * keep.square().mean()
+
+
+def keypoint_spread(points: Tensor, apart: float = 0.1) -> Tensor:
+    """How much keypoints (B, K, 3) huddle: the mean over pairs of what their squared distance lacks of `apart`.
+
+    After face-vid2vid; ours, not in the paper. Notebook: 05_generator.
+
+    >>> keypoint_spread(torch.zeros(1, 4, 3)).round(decimals=4), keypoint_spread(torch.eye(3)[None])
+    (tensor(0.1000), tensor(0.))
+    """
+    first, second = torch.triu_indices(points.shape[1], points.shape[1], 1)
+    squared = (points[:, first] - points[:, second]).square().sum(-1)  # (B, pairs)
+    return (apart - squared).clamp_min(0).mean()
+
+
+def equivariance(seen: Tensor, seen_turned: Tensor, turn: Tensor) -> Tensor:
+    """Keypoints belong to places of the face: where the picture is moved by `turn` (B, 2, 3), they must move with it.
+
+    A place p of the turned picture shows the place turn(p) of the picture itself. Mean absolute difference, x and y.
+    After face-vid2vid; ours, not in the paper. Notebook: 05_generator.
+    """
+    back = seen_turned[..., :2] @ turn[:, :, :2].transpose(1, 2) + turn[:, None, :, 2]  # (B, K, 2)
+    return (seen[..., :2] - back).abs().mean()

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from . import audio
-from .animation import write_openface
-from .files import InputError, atomic_path, make_folder
-from .generator import Encoded, GenerationNetwork
+from .animation import N_ATTRIBUTES, POSE, write_openface
+from .files import InputError, make_folder, save_png
+from .generator import Encoded, GenerationNetwork, attribute_windows
 from .runs import cpu_has_bf16
 from .sampling import generate
 from .training import load_pretrained
@@ -51,29 +51,52 @@ def to_tensor(pictures: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255  # (B, 3, S, S)
 
 
+def encode_portrait(generator: GenerationNetwork, portrait: np.ndarray, driving: str = "relative") -> Encoded:
+    """A portrait (S, S, 3) uint8, made ready to be moved by attributes.
+
+    "relative" driving takes it as neutral: a head pose counts from the one it shows. For "absolute" its own angles are
+    measured, and a pose of zero looks straight ahead. Raises InputError for another word, or where no face is found.
+    Notebook: 05_generator.
+    """
+    if driving not in ("relative", "absolute"):
+        raise InputError(f"no driving {driving!r}: choose relative or absolute")
+    Z_src = torch.zeros(1, N_ATTRIBUTES)
+    if driving == "absolute":
+        from .geometry import pose_from_landmarks
+        from .vision import landmarks
+
+        angles = pose_from_landmarks(landmarks(portrait[None]), portrait.shape[1::-1])[0, :3]
+        if not np.isfinite(angles).all():
+            raise InputError("no face is found in the portrait: absolute driving must measure its head pose")
+        Z_src[0, POSE[:3]] = torch.from_numpy(angles).float()
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
+        return generator.encode(to_tensor(portrait), Z_src)
+
+
 def render_frames(generator: GenerationNetwork, portrait: np.ndarray | Encoded, Y: np.ndarray) -> Iterator[np.ndarray]:
     """Yield frames (S, S, 3) uint8 of the portrait moved by an animation Y (T, 23), a few at a time in memory.
 
     The portrait is taken as neutral: attributes are relative to it. Paper: Eq. 6. Notebook: 05_generator.
     """
     fast = torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16())
-    with torch.inference_mode(), fast:
-        source = portrait if isinstance(portrait, Encoded) else generator.encode(to_tensor(portrait))
-    for first in range(0, len(Y), BATCH):
+    source = portrait if isinstance(portrait, Encoded) else encode_portrait(generator, portrait)
+    Z = attribute_windows(torch.as_tensor(Y, dtype=torch.float32), generator.config.window)  # (T, window, 23)
+    for some in Z.split(BATCH):
         with torch.inference_mode(), fast:
-            pictures = generator.render(source, torch.as_tensor(Y[first:first + BATCH], dtype=torch.float32))
+            pictures = generator.render(source, some)
         # no context is held open over a yield: it would leak into the caller
         yield from (pictures.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 
 
 def talk(speech: str | Path, portrait: str | Path, out: str | Path = "demo", samples: int = 3, seed: int = 0,
          top_k: float | dict | None = None, temperature: float | dict | None = None,
-         progress: Callable | None = None, mapper=None, generator=None) -> dict:
+         driving: str = "relative", progress: Callable | None = None, mapper=None, generator=None) -> dict:
     """Make `samples` talking faces of one portrait for one recording; files go to the folder `out`.
 
     Writes sample_1.mp4 ... (H.264 with the speech, 25 fps), sample_1.csv ... (OpenFace columns), film_strip.png and
     attributes.png. Returns {"files": paths, "seconds": {step: time}, "animations": (samples, T, 23)}.
-    The same seed gives the same files. `progress(title, iterable, total)` may show progress.
+    The same seed gives the same files. `driving` is that of `encode_portrait`; `progress(title, iterable, total)` may
+    show progress.
     Raises InputError before anything is written if speech, portrait or folder cannot be used.
     Paper: Fig. 1. Notebook: 00_tour.
     """
@@ -90,7 +113,7 @@ def talk(speech: str | Path, portrait: str | Path, out: str | Path = "demo", sam
     progress = progress or (lambda title, items, total: items)
     wave = audio.load(speech)
     mapper, generator = mapper or load_pretrained("mapper"), generator or load_pretrained("generator")
-    face = load_portrait(portrait, generator.config.size)
+    face = encode_portrait(generator, load_portrait(portrait, generator.config.size), driving)
     out = make_folder(out)
     lap("load")
     A = audio.frame_features(wave)  # (T, 400)
@@ -125,11 +148,3 @@ def copy_some(frames: Iterable[np.ndarray], times: list[int], kept: list[np.ndar
 def strip_times(T: int, columns: int = 12) -> list[int]:
     """The frames a film strip shows: evenly over the clip, or all of a very short one."""
     return sorted({int(t) for t in np.linspace(0, T - 1, min(columns, T)).round()})
-
-
-def save_png(path: str | Path, picture: np.ndarray) -> None:
-    """Write a picture (H, W, 3) uint8 as PNG, whole or not at all."""
-    from PIL import Image
-
-    with atomic_path(path) as temporary:
-        Image.fromarray(picture).save(temporary)

@@ -10,15 +10,26 @@ import math
 from copy import deepcopy
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from . import losses
 from .animation import GROUPS
 from .discretize import Discretizer
-from .examples import augment, generator_pairs, held_out, mapper_batch, mapper_tracks, pair_batch, seen_in_training
-from .files import InputError, data_path
+from .examples import (
+    augment,
+    generator_pairs,
+    held_out,
+    mapper_batch,
+    mapper_tracks,
+    pair_batch,
+    random_turns,
+    seen_in_training,
+)
+from .files import InputError, data_path, save_png
 from .generator import Discriminator, GenerationNetwork, GeneratorConfig, load_generator
+from .identity import load_face_resnet, load_vgg19
 from .mapper import MapperConfig, MappingNetwork, load_mapper
 from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, scalar_writer, smooth_weights
 
@@ -130,25 +141,32 @@ def mapper_bits(network: MappingNetwork, data: list) -> dict[str, float]:
 # ---- generator ------------------------------------------------------------------------------------------------------
 def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *, steps: int | None = None,
                     minutes: float | None = None, batch: int = 8, lr: float = 4e-4, seed: int = 0,
-                    validation: list | None = None, adversarial_from: float = 0.6, lambda_adv: float = 0.05,
-                    lambda_perceptual: float = 0.1, checkpoint: str | Path | None = None, device: str = "auto",
-                    progress: bool = True, every: int = 250) -> tuple[GenerationNetwork, list[dict]]:
+                    validation: list | None = None, adversarial_from: float = 0.6, lambdas: dict | None = None,
+                    vgg: str | Path | None = None, checkpoint: str | Path | None = None, device: str = "auto",
+                    devices: int = 1, progress: bool = True, every: int = 250) -> tuple[GenerationNetwork, list[dict]]:
     """Train a generation network on rendered clips -> (network in evaluation mode, log of figures).
 
-    After `adversarial_from` of the budget the discriminator and its attribute head join pixels and phi. The log's
-    rows hold step, loss, and PSNR on `validation` clips with the gain over copying the source (`psnr`, `gain`).
+    After `adversarial_from` of the budget the discriminator and its attribute head join pixels and phi. `lambdas`
+    changes weights of `losses.LAMBDAS`; 0 switches a term off. `vgg` is a file of VGG-19 weights to be phi. The log's
+    rows hold step, loss, and PSNR on `validation` clips with the gain over copying the source (`psnr`, `gain`); beside
+    `checkpoint` a picture shows sources, truth and what was made. `devices` as for `train_mapper`.
     Paper: Eq. 6-10. Notebook: 05_generator.
     """
-    from .vision import load_face_resnet
-
-    clips = clips + [clip for clip in clips if getattr(clip, "kind", "") == "probe"]  # rare expressions, twice as often
+    if devices > 1 and (not steps or batch % devices):
+        raise InputError(f"{devices} devices need a budget of steps, and a batch that they can share, not {batch}")
+    weight = losses.weights(lambdas)
+    probes = [clip for clip in clips if getattr(clip, "kind", "") == "probe"]
+    # probes hold rare expressions: twice as often; but their frames are no sequence
+    clips = clips + probes if config.window == 1 else [clip for clip in clips if clip not in probes]
     data = seen_in_training(clips, generator_pairs(clips, config.size))
     unseen = generator_pairs(validation or [], config.size)
     torch.manual_seed(seed)
-    noise, fabric = torch.Generator().manual_seed(seed), pick_device(device)
+    noise, fabric = torch.Generator().manual_seed(seed), pick_device(device, devices)
+    first, mine = fabric.is_global_zero, slice(fabric.global_rank, None, devices)  # each device's share of a batch
     G, D = GenerationNetwork(config), Discriminator(config.size)
     G, D = (net.to(memory_format=torch.channels_last) for net in (G, D))
-    average, phi = deepcopy(G).eval().to(fabric.device), load_face_resnet().to(fabric.device)
+    average = deepcopy(G).eval().to(fabric.device)
+    phi = (load_vgg19(vgg) if vgg else load_face_resnet()).to(fabric.device)
     g_optimizer = torch.optim.AdamW(G.parameters(), lr, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
     d_optimizer = torch.optim.AdamW(D.parameters(), 2e-4, betas=(0.5, 0.99), weight_decay=1e-4, fused=True)
     g_model, g_optimizer = fabric.setup(G, g_optimizer)
@@ -156,18 +174,22 @@ def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *,
     clock, log = Clock(steps, minutes), []
     parts = {"network": G, "average": average, "discriminator": D, "optimizer": g_optimizer, "d": d_optimizer}
     load_checkpoint(checkpoint, clock, noise, log, **parts)
-    with bar(progress, clock, "generator") as shown:
+    with bar(progress and first, clock, "generator") as shown:
         while clock.share() < 1:
             for group in g_optimizer.param_groups:
                 group["lr"] = clock.rate(lr)
-            I_src, Z_src, I_tgt, Z_tgt = (x.to(fabric.device) for x in pair_batch(data, batch, noise))
-            z = Z_tgt / G.scale
-            I_hat, painted, keep = g_model(I_src, Z_tgt, Z_src, layers=True)
+            drawn = *pair_batch(data, batch, noise, config.window), random_turns(batch, noise)
+            I_src, Z_src, I_tgt, Z_tgt, turn = (x[mine].to(fabric.device) for x in drawn)
+            z = Z_tgt[:, config.window // 2] / G.scale
+            I_hat, painted, keep, seen, seen_turned = g_model(I_src, Z_tgt, Z_src, turn)
             with fabric.autocast():
                 rec = losses.perceptual(phi.features(I_tgt), phi.features(I_hat))
-            steady = losses.layered(I_tgt, I_hat, painted, keep)
-            loss = steady + lambda_perceptual * rec
-            if clock.share() >= adversarial_from:
+            # ours: what steadies training
+            loss = (weight["pixel"] * losses.layered(I_tgt, I_hat, painted, keep)
+                    + weight["spread"] * losses.keypoint_spread(seen)
+                    + weight["equivariance"] * losses.equivariance(seen, seen_turned, turn))
+            adv = attr = torch.zeros(())
+            if clock.share() >= adversarial_from and (weight["adv"] or weight["attr"]):
                 d_optimizer.zero_grad()
                 real, z_real = d_model(I_tgt)
                 fake, _ = d_model(I_hat.detach())  # detached: D's loss must not teach G
@@ -175,11 +197,10 @@ def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *,
                           + losses.attribute(None, z_real.float(), z) / 23)
                 fabric.backward(d_loss)
                 d_optimizer.step()
-                patches, z_fake = d_model(I_hat)
-                # Eq. 7; D's gradients from this pass are dropped at its next zero_grad
-                loss = steady + lambda_adv * losses.generator_objective(
-                    losses.lsgan_generator(patches.float()), rec, losses.attribute(None, z_fake.float(), z) / 23,
-                    lambda_rec=lambda_perceptual / lambda_adv)
+                patches, z_fake = d_model(I_hat)  # D's gradients from this pass are dropped at its next zero_grad
+                adv, attr = losses.lsgan_generator(patches.float()), losses.attribute(None, z_fake.float(), z) / 23
+            # Eq. 7
+            loss = loss + losses.generator_objective(adv, rec, attr, weight["rec"], weight["attr"], weight["adv"])
             g_optimizer.zero_grad()
             fabric.backward(loss)
             nn.utils.clip_grad_norm_(G.parameters(), 1.0)
@@ -187,12 +208,27 @@ def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *,
             clock.step += 1
             smooth_weights(average, G, clock.step)
             if clock.step % every == 0 or clock.share() >= 1:
+                loss = fabric.all_reduce(loss.detach(), reduce_op="mean")
                 log.append({"step": clock.step, "seconds": round(clock.spent), "loss": round(loss.item(), 4),
                             **generator_gain(average, unseen or data)})
-                save_checkpoint(checkpoint, clock, noise, log, **parts)
+                save_checkpoint(checkpoint if first else None, clock, noise, log, **parts)
+                if checkpoint and first:
+                    save_png(Path(checkpoint).with_suffix(".png"), sample_grid(average, unseen or data))
             shown.n = int(100 * clock.share())
             shown.set_postfix_str(f"loss {loss.item():.3f}", refresh=clock.step % 10 == 0)
     return average.to("cpu").eval(), log
+
+
+@torch.inference_mode()
+def sample_grid(network: GenerationNetwork, data: list, columns: int = 8) -> np.ndarray:
+    """What a generator makes of the first clips of `generator_pairs`: rows of source, truth and ours, uint8."""
+    device, rows = next(network.parameters()).device, [[], [], []]
+    for pictures, Z in data[:columns]:
+        source, t = pictures[:1].to(device) / 255, len(pictures) // 2
+        made = network(source, Z[t:t + 1].to(device), Z[:1].to(device))
+        for row, picture in zip(rows, (source, pictures[t:t + 1].to(device) / 255, made)):
+            row.append((picture[0].cpu() * 255).round().byte().permute(1, 2, 0).numpy())
+    return np.concatenate([np.concatenate(row, axis=1) for row in rows])
 
 
 @torch.inference_mode()

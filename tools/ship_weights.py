@@ -26,8 +26,10 @@ ABOUT = {
     "generator": ("Generation network: one portrait and 23 attributes to a picture (Eq. 6), 128 px.", load_generator,
                   evaluate_generator,
                   "Trained on 26 digital actors. Real photographs are outside its experience; large turns and rare "
-                  "combinations of attributes blur. Hair is soft. The films of speech were made anew after this "
-                  "training, when the motion law of the lips changed; the probes and the actors are the same."),
+                  "combinations of attributes blur. Hair is soft. Two things have changed since this training: the "
+                  "films of speech were made anew with another motion law of the lips (the probes and the actors are "
+                  "the same), and the training loop has got two terms for keypoints, mirrored pairs and harder "
+                  "targets."),
 }
 
 

@@ -31,7 +31,7 @@ from torch.nn import functional as F
 
 from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, Actor, Corpus, Discriminator, GenerationNetwork, GeneratorConfig
 from dirfa_edu import checks, column, data_path, explorers, generator, load_pretrained, losses, metrics, plots
-from dirfa_edu import training, vision
+from dirfa_edu import examples, training, vision
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)  # switched on where something learns
@@ -79,8 +79,9 @@ plots.show(fig, alt="Four unseen actors: the source, the truth for other attribu
 #
 # $G$ shall return the target. From two different clips it would have to guess the person, which no attribute names.
 #
-# **The same in the package.** `training.pair_batch` draws a clip, then two of its frames, again and again. You repeat
-# its draws with the same seed.
+# **The same in the package.** `examples.pair_batch` draws a clip, a source frame and two candidates for the target, and
+# takes the one with more to move: shut eyes are rare. Half of the pairs are turned round as in a mirror, and then yaw,
+# roll and x change their sign. You repeat its draws with the same seed.
 
 # %%
 src, tgt = 0, FRAME
@@ -98,12 +99,15 @@ plots.show(fig, alt="Source, target and their difference, which is bright around
 print("largest changes:", sorted(ATTRIBUTES[i] for i in change.abs().topk(2).indices))
 
 data = [((x * 255).round().byte(), Z) for x in (frames, frames.flip(-1))]  # two "clips"
-batch = training.pair_batch(data, 4, torch.Generator().manual_seed(5))
+batch = examples.pair_batch(data, 4, torch.Generator().manual_seed(5))  # Z_tgt: (4, 1, 23), a window of one frame
 noise = torch.Generator().manual_seed(5)
 for row in range(4):
     pictures, z = data[int(torch.randint(2, (1,), generator=noise))]
-    i, j = torch.randint(len(frames), (2,), generator=noise).tolist()
-    torch.testing.assert_close((batch[0][row], batch[3][row]), (pictures[i] / 255, z[j]))  # I_src, Z_tgt
+    i, *two = torch.randint(len(frames), (3,), generator=noise).tolist()
+    j = max(two, key=lambda t: ((z[t] - z[i]) / G.scale).abs().sum())
+    mirrored = bool(torch.randint(2, (1,), generator=noise))
+    wanted = (pictures[i].flip(-1), z[j] * examples.MIRRORED) if mirrored else (pictures[i], z[j])
+    torch.testing.assert_close((batch[0][row], batch[3][row, 0]), (wanted[0] / 255, wanted[1]))  # I_src, Z_tgt
 print("I_src, Z_src, I_tgt, Z_tgt:", [tuple(x.shape) for x in batch])
 
 # %% [markdown]
@@ -219,7 +223,8 @@ plots.show(fig, alt="The source with its keypoints as dots, the generated face w
 
 # %% [markdown]
 # The dots need not sit on lips or eyes: nobody tells the network where. It keeps the places that help it move pixels, and
-# ours huddle in the middle of the face. Face-vid2vid adds a term that pushes keypoints apart; our training has none.
+# those of the shipped network huddle in the middle of the face. It was trained before ours had the two terms of
+# face-vid2vid that you meet below: keypoints shall keep apart, and where the picture is turned, they shall turn with it.
 #
 # ## From a few points to every pixel
 # Near keypoint k the picture moves as k did. A **mask** says, for each place, which keypoint to follow; one more channel
@@ -496,17 +501,28 @@ fig.photo = False
 plots.show(fig, alt="A generated face and four maps of how strongly each loss would change its pixels: each asks "
            "in places of its own.")
 total = losses.generator_objective(adv, rec, attr)
-torch.testing.assert_close(total, adv + losses.LAMBDA_REC * rec + losses.LAMBDA_ATTR * attr)
+torch.testing.assert_close(total, adv + 2.0 * rec + 1.0 * attr)
 print("Eq. 7 is the weighted sum of Eq. 8, 9 and 10: equal")
 
 # %% [markdown]
 # $$\mathcal L = \mathcal L_{adv} + \lambda_{rec}\mathcal L_{rec} + \lambda_{attr}\mathcal L_{attr}
 # \qquad \text{(Eq. 7)}$$
 #
-# The paper gives no weights; `generator_objective` starts from 10 and 1. The training loop of the package begins with a
-# plain pixel loss on the picture and on its painted layer alone (`losses.layered`), and lets the discriminator join after
-# 60 % of the way. Without the second part $G$ copies the warped source everywhere before it can paint, and never learns
-# the inside of a mouth.
+# The paper gives no weights; ours stand in `losses.LAMBDAS`, and `--weight adv=0` switches a term off. What training needs
+# besides is ours: a plain pixel loss on the picture and on its painted layer alone (`losses.layered`; without the second
+# part $G$ copies the warped source everywhere before it can paint, and never learns the inside of a mouth), a
+# discriminator that joins after 60 % of the way, and two terms for the keypoints. By hand: of three points on a line, two
+# are nearer than $\sqrt{0.1}$; and points that move as the picture does cost nothing.
+
+# %%
+points = torch.tensor([[[0.0, 0, 0], [0.1, 0, 0], [1, 0, 0]]])
+print("spread:", round(float(losses.keypoint_spread(points)), 3), "=", round((0.1 - 0.1**2) / 3, 3))
+turn = examples.random_turns(1, torch.Generator().manual_seed(0))  # (1, 2, 3): place p shows what was at A p + b
+there = (points[..., :2] - turn[:, :, 2]) @ torch.linalg.inv(turn[:, :, :2]).transpose(1, 2)
+print("equivariance of points that move along:", round(float(losses.equivariance(points, there, turn)), 6))
+print("and of points that stay where they were:", bool(losses.equivariance(points, points, turn) > 0.05))
+
+# %% [markdown]
 #
 # ## Train one, now
 # `MINUTES` is yours to change. Eight actors, 40 random faces each, at 64 px. Three other actors, whom this network never

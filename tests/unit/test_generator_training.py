@@ -1,0 +1,177 @@
+"""What the generator's training adds to the paper's losses, and what it can be told to leave out."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from test_training import CLIPS
+
+from dirfa_edu import examples, losses, training
+from dirfa_edu.animation import POSE
+from dirfa_edu.corpus import Corpus
+from dirfa_edu.files import InputError
+from dirfa_edu.generator import GenerationNetwork, GeneratorConfig, attribute_windows
+from dirfa_edu.geometry import pose_from_landmarks
+from dirfa_edu.identity import Vgg19, load_vgg19
+from dirfa_edu.vision import landmarks
+
+TINY = GeneratorConfig(size=64, width=8, keypoints=3)
+
+
+def test_keypoints_that_huddle_cost_and_those_apart_do_not():
+    assert losses.keypoint_spread(torch.zeros(2, 5, 3)) == pytest.approx(0.1)
+    line = torch.tensor([[[0.0, 0, 0], [0.1, 0, 0], [1, 0, 0]]])  # one pair of three is nearer than sqrt(0.1)
+    assert losses.keypoint_spread(line).item() == pytest.approx((0.1 - 0.01) / 3)
+    points = (0.01 * torch.randn(1, 6, 3, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    for _ in range(200):
+        points.grad = None
+        losses.keypoint_spread(points).backward()
+        points.data -= 0.5 * points.grad
+    assert losses.keypoint_spread(points) < 0.02  # minimising it drives them apart
+
+
+def test_keypoints_that_move_with_the_picture_cost_nothing():
+    turn = examples.random_turns(4, torch.Generator().manual_seed(0))
+    seen = torch.rand(4, 7, 3, generator=torch.Generator().manual_seed(1)) - 0.5
+    there = (seen[..., :2] - turn[:, None, :, 2]) @ torch.linalg.inv(turn[:, :, :2]).transpose(1, 2)
+    assert losses.equivariance(seen, there, turn) < 1e-6 < 0.01 < losses.equivariance(seen, seen[..., :2], turn)
+    # the same convention as the picture's own turning: a bright spot at `seen` is found at `there`
+    picture = torch.zeros(4, 1, 129, 129)
+    x, y = ((seen[:, 0, :2] + 1) * 64).round().long().unbind(-1)
+    picture[torch.arange(4), 0, y, x] = 1.0
+    picture = torch.nn.functional.max_pool2d(picture, 5, 1, 2)
+    grid = torch.nn.functional.affine_grid(turn, [4, 1, 129, 129], align_corners=True)
+    spot = torch.nn.functional.grid_sample(picture, grid, align_corners=True)[:, 0]
+    place = torch.stack([spot.sum(1) @ torch.arange(129.0), spot.sum(2) @ torch.arange(129.0)], -1)
+    place = place / spot.sum((1, 2))[:, None] / 64 - 1  # x, y in -1..1
+    assert (place - there[:, 0]).abs().max() < 0.03
+
+
+def test_turns_are_small_and_about_the_middle():
+    turn = examples.random_turns(2000, torch.Generator().manual_seed(0))
+    size = torch.linalg.det(turn[:, :, :2]).sqrt()
+    assert 0.83 < size.min() < 0.9 and 1.1 < size.max() < 1.17 and turn[..., 2].std() == pytest.approx(0.06, rel=0.1)
+    assert torch.atan2(turn[:, 1, 0], turn[:, 0, 0]).std() == pytest.approx(0.2, rel=0.1)
+
+
+def test_in_the_mirror_the_head_turns_to_the_other_side():
+    frames = Corpus("samples").select(split="test", kind="probe")[0].frames()[:12]
+    pose, mirrored = (pose_from_landmarks(landmarks(np.ascontiguousarray(some)), (128, 128))
+                      for some in (frames, frames[:, :, ::-1]))
+    difference = np.abs(mirrored - pose * examples.MIRRORED[POSE].numpy())
+    assert np.median(difference[:, :3]) < 0.03 < np.abs(pose[:, 1:3]).max() / 3
+    wrong = np.abs(mirrored - pose)
+    assert wrong[:, 1:4].mean() > 4 * difference[:, 1:4].mean()
+
+
+def test_half_of_the_pairs_are_mirrored_pictures_and_attributes_alike():
+    ramp = torch.arange(64, dtype=torch.uint8).expand(2, 3, 64, 64)  # brighter to the right
+    I_src, Z_src, I_tgt, Z_tgt = examples.pair_batch([(ramp, torch.ones(2, 23))], 200, torch.Generator().manual_seed(0))
+    flipped = I_src[:, 0, 0, 0] > I_src[:, 0, 0, -1]
+    assert 0.4 < flipped.float().mean() < 0.6 and torch.equal(flipped, I_tgt[:, 0, 0, 0] > I_tgt[:, 0, 0, -1])
+    assert torch.equal(Z_src[:, POSE[1]] < 0, flipped) and torch.equal(Z_tgt[:, 0, POSE[3]] < 0, flipped)
+    assert (Z_src[:, :18] == 1).all()
+
+
+def test_a_window_of_attributes_is_centred_and_the_pose_is_the_middles():
+    Z = torch.arange(5.0)[:, None].expand(-1, 23)
+    windows = attribute_windows(Z, 3)
+    assert windows[:, :, 0].tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 4]]
+    torch.manual_seed(0)
+    G = GenerationNetwork(GeneratorConfig(size=64, width=8, keypoints=3, window=3)).eval()
+    source = G.encode(torch.rand(1, 3, 64, 64))
+    with torch.no_grad():
+        still, moved, edge = torch.zeros(1, 3, 23), torch.zeros(1, 3, 23), torch.zeros(1, 3, 23)
+        moved[0, 1, 18] = edge[0, 0, 18] = 0.4
+        code = G.motion(source, still)["target"], G.motion(source, moved)["target"], G.motion(source, edge)["target"]
+        assert (code[1] - code[0]).abs().max() > 0.05 > (code[2] - code[0]).abs().max() > 0
+        assert torch.equal(G.render(source, torch.zeros(1, 23)), G.render(source, still))
+    with pytest.raises(InputError, match="3, 23"):
+        G.render(source, torch.zeros(1, 5, 23))
+    with pytest.raises(InputError, match="odd"):
+        GenerationNetwork(GeneratorConfig(window=2))
+
+
+def test_training_with_a_window_leaves_out_the_probes():
+    config = GeneratorConfig(size=64, width=8, keypoints=3, window=3)
+    trained, log = training.train_generator(CLIPS[:3], config, steps=2, batch=2, progress=False)
+    assert np.isfinite(log[-1]["loss"]) and trained.config.window == 3
+
+
+@pytest.mark.parametrize("term", losses.LAMBDAS)
+def test_each_term_can_be_switched_off_and_changes_the_network(term):
+    def train(lambdas):
+        return training.train_generator(CLIPS[:2], TINY, steps=3, batch=2, adversarial_from=0.0, lambdas=lambdas,
+                                        progress=False)[0].state_dict()
+    whole, without = train(None), train({term: 0.0})
+    assert any(not torch.equal(a, b) for a, b in zip(whole.values(), without.values()))
+
+
+@pytest.mark.parametrize("lambdas", [{"nose": 1.0}, {"adv": -1.0}, {"rec": float("nan")}])
+def test_a_weight_that_makes_no_sense_is_one_sentence(lambdas):
+    with pytest.raises(InputError, match="no weight"):
+        training.train_generator(CLIPS[:2], TINY, steps=1, lambdas=lambdas, progress=False)
+
+
+def test_vgg19_is_read_as_torchvision_writes_it(tmp_path):
+    torch.manual_seed(0)
+    network = Vgg19()
+    stored = {f"features.{name}": value for name, value in network.layers.state_dict().items()}
+    stored |= {"features.34.weight": torch.zeros(3), "classifier.0.weight": torch.zeros(2, 2)}  # what is not wanted
+    torch.save(stored, tmp_path / "vgg19.pth")
+    phi = load_vgg19(tmp_path / "vgg19.pth")
+    image = torch.rand(2, 3, 64, 64, requires_grad=True)
+    found = phi.features(image)
+    assert [tuple(level.shape[1:]) for level in found] == [(64, 64, 64), (128, 32, 32), (256, 16, 16), (512, 8, 8),
+                                                           (512, 4, 4)]
+    losses.perceptual([level.detach() * 2 for level in found], found).backward()
+    assert image.grad.abs().sum() > 0 and not any(p.requires_grad for p in phi.parameters())
+    (tmp_path / "cut.pth").write_bytes((tmp_path / "vgg19.pth").read_bytes()[:1000])
+    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    for name in ("cut.pth", "other.pth", "missing.pth"):
+        with pytest.raises(InputError, match="VGG-19"):
+            load_vgg19(tmp_path / name)
+    _, log = training.train_generator(CLIPS[:2], TINY, steps=1, batch=2, vgg=tmp_path / "vgg19.pth", progress=False)
+    assert np.isfinite(log[0]["loss"])
+
+
+def test_a_picture_of_samples_lies_beside_the_checkpoint(tmp_path):
+    from PIL import Image
+
+    training.train_generator(CLIPS[:2], TINY, steps=2, batch=2, checkpoint=tmp_path / "run.checkpoint", progress=False)
+    grid = np.asarray(Image.open(tmp_path / "run.png"))
+    assert grid.shape == (3 * 64, 2 * 64, 3)  # source, truth and ours; two clips
+    frames = examples.generator_pairs(CLIPS[:1], 64)[0][0]
+    assert np.array_equal(grid[:64, :64], frames[0].permute(1, 2, 0).numpy())
+    assert np.array_equal(grid[64:128, :64], frames[len(frames) // 2].permute(1, 2, 0).numpy())
+
+
+RUN = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from test_training import CLIPS
+from dirfa_edu.generator import GeneratorConfig
+from dirfa_edu.runs import first_process
+from dirfa_edu.training import train_generator
+network, log = train_generator(CLIPS[:2], GeneratorConfig(size=64, width=8, keypoints=3), steps=8, batch=4, every=2,
+                               adversarial_from=0.4, device="cpu", devices=int(sys.argv[2]), progress=False)
+if first_process():
+    print(json.dumps([row["loss"] for row in log]))
+"""
+
+
+def test_two_processes_train_as_one(tmp_path):
+    (tmp_path / "run.py").write_text(RUN)
+    curves = []
+    for devices in ("1", "2"):
+        command = [sys.executable, str(tmp_path / "run.py"), str(Path(__file__).parent), devices]
+        out = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
+                             timeout=300)
+        assert out.returncode == 0, out.stderr[-2000:]
+        curves.append(json.loads(out.stdout.strip().splitlines()[-1]))
+    assert len(curves[0]) == 4 and np.abs(np.subtract(*curves)).max() < 0.01 * np.abs(curves[0]).max()
