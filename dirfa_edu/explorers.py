@@ -200,7 +200,7 @@ def control_explorer() -> Explorer:
             ax.axvspan(1.5, 3.5, color="#EEEEEE")
             ax.plot(seconds, free[..., column(name)].mean(0), "--", color="#777777", label="free")
             ax.plot(seconds, led[..., column(name)].mean(0), color=plots.COLOURS["y_hat"], label=how)
-            ax.set(ylabel=name, ylim=(0, 4))
+            ax.set(ylabel=name, ylim=(0, 1.2 if name in ("AU06", "AU02") else 4))
         axes[0].legend(fontsize=8, loc="upper left")
         axes[-1].set_xlabel("seconds")
         return fig

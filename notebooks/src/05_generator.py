@@ -94,9 +94,10 @@ face(axes[2], (I_tgt - I_src).abs().mean(1)[0], "where they differ")
 axes[3].bar(range(23), change, color=plots.COLOURS["Z"])
 axes[3].set(title="$Z_{tgt} - Z_{src}$, normalised", xticks=[0, 8, 14, 17, 20],
             xticklabels=["AU01", "AU12", "AU25", "pitch", "x"])
-plots.show(fig, alt="Source, target and their difference, which is bright around the mouth; beside them 23 bars, "
-           "the tallest for AU25, lips part, and AU26, jaw drop.")
-print("largest changes:", sorted(ATTRIBUTES[i] for i in change.abs().topk(2).indices))
+largest = sorted(ATTRIBUTES[i] for i in change.abs().topk(2).indices)
+plots.show(fig, alt="Source, target and their difference, which is bright around the mouth and at the edges of the head; "
+           f"beside them 23 bars, the tallest for {' and '.join(largest)}.")
+print("largest changes:", largest)
 
 data = [((x * 255).round().byte(), Z) for x in (frames, frames.flip(-1))]  # two "clips"
 batch = examples.pair_batch(data, 4, torch.Generator().manual_seed(5))  # Z_tgt: (4, 1, 23), a window of one frame
