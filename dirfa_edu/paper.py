@@ -26,7 +26,7 @@ class Row:
 
 LEDGER = [
     # equations
-    Row("Eq. 1", "attention with a mask", "03_biased_mask", "mapper.Block.attention", "unit/test_mapper.py", CHOICE,
+    Row("Eq. 1", "attention with a mask", "03_biased_mask", "mapper.Block.attend", "unit/test_mapper.py", CHOICE,
         "printed with M inside the 1/sqrt(N_k) scaling; every implementation adds it after, so do we; "
         "bias_inside=True is the literal form"),
     Row("Eq. 2", "values to bins by the nearest centroid", "02_discretization", "discretize.Discretizer.encode",
