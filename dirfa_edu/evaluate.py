@@ -80,7 +80,8 @@ def evaluate_mapper(weights: str | Path | None = None, samples: int = 10, seed: 
     lips: dict[str, list] = {}
     spread: dict[str, list] = {group: [] for group in GROUPS}
     steps: dict[str, list] = {group: [] for group in GROUPS}
-    blinks, closed, bilabials, errors, values = [], 0, 0, [], ([], [])
+    closed: dict[str, list] = {}
+    blinks, errors, values = [], [], ([], [])
     for clip in clips + corpus.select(kind="real"):
         truth = clip.truth()
         if "clean" not in truth:
@@ -102,9 +103,7 @@ def evaluate_mapper(weights: str | Path | None = None, samples: int = 10, seed: 
                 kept.append(tracks.reshape(-1, N_ATTRIBUTES))  # (samples * T, 23)
         errors.append(lip_errors(Y, clean))
         blinks += [ebr(y[:, column("AU45")]) for y in Y]
-        for y in Y:
-            n, total = closed_lips(y, clip.phones())
-            closed, bilabials = closed + n, bilabials + total
+        closed.setdefault(heard, []).append(np.sum([closed_lips(y, clip.phones()) for y in Y], axis=0))
     for voice, rows in sorted(lips.items()):
         out[f"lips r AU25, {voice}"], out[f"lips r AU26, {voice}"] = np.mean(rows, axis=0).round(3).tolist()
     one = np.mean([error["each"] for error in errors], axis=0)  # (samples,): each sample's over all clips
@@ -116,7 +115,9 @@ def evaluate_mapper(weights: str | Path | None = None, samples: int = 10, seed: 
         for group in GROUPS:
             ours, law = np.mean(pairs[group], axis=0)
             out[f"{name} {group}, ratio to the law"] = round(float(ours / law), 3)
-    out["lips closed at /p b m/"] = round(closed / max(bilabials, 1), 3)
+    for voice, rows in [("all", sum(closed.values(), [])), *sorted(closed.items())]:
+        n, total = np.sum(rows, axis=0)
+        out[f"lips closed at /p b m/, {voice}"] = round(float(n / max(total, 1)), 3)
     out["blinks per second"] = round(float(np.mean(blinks)), 3)
     ours, law = (np.concatenate(kept) for kept in values)  # (frames, 23)
     for j, name in enumerate(ATTRIBUTES):
