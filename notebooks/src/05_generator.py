@@ -92,13 +92,14 @@ face(axes[0], I_src, "$I_{src}$")
 face(axes[1], I_tgt, f"$I_{{tgt}}$: frame {tgt}")
 face(axes[2], (I_tgt - I_src).abs().mean(1)[0], "where they differ")
 axes[3].bar(range(23), change, color=plots.COLOURS["Z"])
-axes[3].set(title="$Z_{tgt} - Z_{src}$, normalised", xticks=[0, 8, 14, 17, 20],
-            xticklabels=["AU01", "AU12", "AU25", "pitch", "x"])
+axes[3].set(title="$Z_{tgt} - Z_{src}$, normalised")
+axes[3].set_xticks([0, 8, 14, 17, 20], ["AU01", "AU12", "AU25", "pitch", "x"])
 largest = sorted(ATTRIBUTES[i] for i in change.abs().topk(2).indices)
 plots.show(fig, alt="Source, target and their difference, which is bright around the mouth and at the edges of the head; "
            f"beside them 23 bars, the tallest for {' and '.join(largest)}.")
 print("largest changes:", largest)
 
+# %%
 data = [((x * 255).round().byte(), Z) for x in (frames, frames.flip(-1))]  # two "clips"
 batch = examples.pair_batch(data, 4, torch.Generator().manual_seed(5))  # Z_tgt: (4, 1, 23), a window of one frame
 noise = torch.Generator().manual_seed(5)
@@ -106,9 +107,9 @@ for row in range(4):
     pictures, z = data[int(torch.randint(2, (1,), generator=noise))]
     i, *two = torch.randint(len(frames), (3,), generator=noise).tolist()
     j = max(two, key=lambda t: ((z[t] - z[i]) / G.scale).abs().sum())
-    mirrored = bool(torch.randint(2, (1,), generator=noise))
-    wanted = (pictures[i].flip(-1), z[j] * examples.MIRRORED) if mirrored else (pictures[i], z[j])
-    torch.testing.assert_close((batch[0][row], batch[3][row, 0]), (wanted[0] / 255, wanted[1]))  # I_src, Z_tgt
+    in_mirror = torch.randint(2, (1,), generator=noise)
+    picture, z_j = (pictures[i].flip(-1), z[j] * examples.MIRRORED) if in_mirror else (pictures[i], z[j])
+    torch.testing.assert_close((batch[0][row], batch[3][row, 0]), (picture / 255, z_j))  # I_src, Z_tgt
 print("I_src, Z_src, I_tgt, Z_tgt:", [tuple(x.shape) for x in batch])
 
 # %% [markdown]
