@@ -89,7 +89,7 @@ def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: 
     chosen = (torch.rand(batch, 1, 1, generator=noise) < PINNED_WINDOWS) & (since <= torch.arange(window)[:, None])
     pinned = torch.zeros(y.shape, dtype=torch.bool)  # (B, T, 23)
     active = y[..., UPPER].clamp(min=0).float().mean(1) / bins.bins + 0.01  # (B, upper)
-    leader = torch.nn.functional.one_hot(torch.multinomial(active, 1, generator=noise), len(UPPER)) > 0  # (B, 1, upper)
+    leader = nn.functional.one_hot(torch.multinomial(active, 1, generator=noise), len(UPPER)) > 0  # (B, 1, upper)
     pinned[..., UPPER] = chosen & leader
     follow = chosen & ~leader & (torch.rand(batch, 1, len(UPPER), generator=noise) < FOLLOWERS)  # (B, T, upper)
     true, elsewhere = y[..., UPPER], moved.roll(1, 0)[..., UPPER]  # (B, T, upper)
@@ -130,12 +130,12 @@ def augment(A: Tensor, noise: torch.Generator) -> Tensor:
     return (mel + 0.01 * torch.randn(mel.shape, generator=noise)).clamp(0, 1).view(B, T, -1)  # (B, T, 400)
 
 
+# ---- generator ------------------------------------------------------------------------------------------------------
 # in the mirror a head turns, tilts and moves to the other side; Action Units have no sides
 MIRRORED = torch.ones(N_ATTRIBUTES)
 MIRRORED[[column("pose_Ry"), column("pose_Rz"), column("pose_Tx")]] = -1
 
 
-# ---- generator ------------------------------------------------------------------------------------------------------
 def generator_pairs(clips: list, size: int) -> list[tuple[Tensor, Tensor]]:
     """Rendered clips -> [(frames uint8 (T, 3, S, S), attributes (T, 23))], shrunk to `size` where larger."""
     out = []

@@ -98,8 +98,8 @@ def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: i
         while clock.share() < 1:
             for group in optimizer.param_groups:
                 group["lr"] = clock.rate(lr)
-            batch_of = mapper_batch(data, bins, batch, window, noise)
-            A, previous, y, pinned = (x.to(fabric.device) for x in batch_of)
+            drawn = mapper_batch(data, bins, batch, window, noise)
+            A, previous, y, pinned = (x.to(fabric.device) for x in drawn)
             loss = model(A[mine], previous[mine], y[mine], ordinal * config.bins / 500, pinned[mine])
             loss = loss * devices * (y[mine] >= 0).sum() / (y >= 0).sum()  # shares differ in how much is padding
             optimizer.zero_grad()
