@@ -1,7 +1,8 @@
 """Figures of the generation network: how near its faces come to those that the actors themselves make.
 
-Truth is the actor's own rendering of the same attributes. Faces are read back by FaceMesh, which knows nothing of
-either network; what it reads from the truth is the ceiling, and stands beside each figure.
+Truth is the actor's own rendering of the same attributes, without the losses of a video file. Faces are read back by
+FaceMesh, which knows nothing of either network; what it reads from the truth is the ceiling, and stands beside each
+figure.
 
 Notebook: 06_evaluation.
 """
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from .actor import Actor
 from .animation import column
 from .corpus import PROBE_TRAIN, Corpus
 from .examples import generator_pairs
@@ -61,11 +63,22 @@ def read_back(frames: np.ndarray, Z: np.ndarray, names: list[str] = READ_BACK) -
     return out | {"frames with a face": float(np.isfinite(L[:, 0, 0]).mean())}
 
 
+def played(clips: list, size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """`generator_pairs`, with each frame drawn anew by its actor."""
+    out = []
+    for clip, (_, Z) in zip(clips, generator_pairs(clips, size)):
+        actor = Actor(clip.actor)
+        frames = np.stack([actor.render(z, size) for z in Z.double().numpy()])  # (T, S, S, 3)
+        out.append((torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous(), Z))
+    return out
+
+
 @torch.inference_mode()
 def moved(network: GenerationNetwork, source: torch.Tensor, Z_src: torch.Tensor, Z: torch.Tensor) -> np.ndarray:
     """The source picture uint8 (3, S, S) with attributes Z_src (23,), moved by Z (T, 23) -> uint8 (T, S, S, 3)."""
     encoded = network.encode(source[None].float() / 255, Z_src[None])
-    made = torch.cat([network.render(encoded, part) for part in Z.split(16)])
+    whole = torch.cat([Z, Z[-1:].expand(-len(Z) % 16, -1)])  # batches of one size: others are rounded otherwise
+    made = torch.cat([network.render(encoded, part) for part in whole.split(16)])[:len(Z)]
     return (made * 255).round().byte().permute(0, 2, 3, 1).numpy()  # (T, S, S, 3)
 
 
@@ -110,14 +123,17 @@ def speech_figures(network: GenerationNetwork, frames: torch.Tensor, Z: torch.Te
     """Figures of one film of speech, frames uint8 (T, 3, S, S): frame 0 is the source. Flicker is the mean change from
     frame to frame, as a ratio to truth's; of a still face it must be 0, and the source's attributes give it back."""
     truth = frames.permute(0, 2, 3, 1).numpy()
-    ours, still = moved(network, frames[0], Z[0], Z), moved(network, frames[0], Z[0], Z[:1].expand(3, -1))
+    ours, still = moved(network, frames[0], Z[0], Z), moved(network, frames[0], Z[0], Z[:1].expand(16, -1))
     score = box_psnr(truth[1:], ours[1:], [np.s_[:, :]] * (len(truth) - 1))
     change = [np.abs(np.diff(made.astype(int), axis=0)).mean() for made in (ours, truth)]
     seen = read_back(ours, Z.numpy()) | {f"{name}, truth": r for name, r in read_back(truth, Z.numpy()).items()}
+    pitch = np.corrcoef(*(attributes_from_landmarks(landmarks(film), film.shape[2:0:-1])[:, column("pose_Rx")]
+                          for film in (ours, truth)))[0, 1]
     return {"PSNR": score, "PSNR, gain": score - box_psnr(truth[1:], np.broadcast_to(truth[:1], truth[1:].shape),
                                                           [np.s_[:, :]] * (len(truth) - 1)),
             "flicker, ratio to truth": change[0] / change[1],
             "flicker of a still face": float(np.abs(np.diff(still.astype(int), axis=0)).max()),
+            "r of pose_Rx as found, ours and truth": float(pitch),  # FaceMesh itself errs in pitch
             "PSNR of the source given back": psnr(truth[0], still[0])} | seen | sweeps(network, frames[0], Z[0])
 
 
@@ -130,9 +146,9 @@ def evaluate_generator(weights: str | Path | None = None) -> dict[str, float]:
     corpus, size, out = Corpus("samples"), network.config.size, {}
     for who, split, first in (("seen actors", "train", PROBE_TRAIN), ("unseen actors", "test", 1)):
         rows = [random_figures(network, frames, Z, first)
-                for frames, Z in generator_pairs(corpus.select(split=split, kind="probe"), size)]
+                for frames, Z in played(corpus.select(split=split, kind="probe"), size)]
         out |= {f"{who}, {name}": round(float(np.mean([row[name] for row in rows])), 3) for name in rows[0]}
     rows = [speech_figures(network, frames, Z)
-            for frames, Z in generator_pairs(corpus.select(split="test", kind="speech", rendered=True), size)]
+            for frames, Z in played(corpus.select(split="test", kind="speech", rendered=True), size)]
     return out | {f"unseen actors, speech: {name}": round(float(np.nanmean([row[name] for row in rows])), 3)
                   for name in rows[0]}

@@ -209,37 +209,6 @@ def control_explorer() -> Explorer:
                     attribute=["AU12", "AU01"], value=[2, 0, 1, 3], how=["pin", "pull"])
 
 
-def portrait_explorer() -> Explorer:
-    """The generator moving one portrait. Notebook: 05_generator."""
-    import torch
-
-    from .training import load_pretrained
-
-    clip = _chapter_clip()
-    generator, image = load_pretrained("generator"), clip.frames()[0]
-    with torch.inference_mode():
-        Z_src = torch.from_numpy(clip.truth()["clean"][:1].astype(np.float32))
-        encoded = generator.encode(torch.from_numpy(image).permute(2, 0, 1)[None] / 255, Z_src)
-
-    def draw(AU25, AU26, AU12, AU45, yaw):
-        Z = torch.zeros(1, 23)
-        for name, value in (("AU25", AU25), ("AU26", AU26), ("AU12", AU12), ("AU45", AU45), ("pose_Ry", yaw)):
-            Z[0, column(name)] = value
-        with torch.inference_mode():
-            picture = generator.render(encoded, Z)[0].float().permute(1, 2, 0).clamp(0, 1).numpy()
-        fig, axes = plots.new(1, 2, width=3.2, height=1.75)
-        for ax, shown, name in zip(axes, (image / 255, picture), ("source", "generated")):
-            ax.imshow(shown, interpolation="lanczos")
-            ax.set_title(name, fontsize=9)
-            ax.axis("off")
-        return fig
-
-    return Explorer(draw, "source, and the generated face with AU25 {AU25}, AU26 {AU26}, AU12 {AU12}, AU45 {AU45}, "
-                    "yaw {yaw} rad",
-                    AU25=[3, 0, 1, 2, 4], AU26=[2, 0, 1, 3], AU12=[0, 1, 2, 3], AU45=[0, 1, 3, 5],
-                    yaw=[0.2, 0, -0.2, -0.4, 0.4])
-
-
 def psnr_explorer() -> Explorer:
     """Three ways to spoil a frame, and what PSNR says. Notebook: 06_evaluation."""
     from .metrics import psnr, ssim
@@ -280,4 +249,4 @@ def exaggerate_explorer() -> Explorer:
 
 
 EXPLORERS = [face_explorer, window_explorer, attribute_explorer, bins_explorer, mask_explorer, top_k_explorer,
-             control_explorer, portrait_explorer, psnr_explorer, exaggerate_explorer]  # chapters 00 to 07
+             control_explorer, psnr_explorer, exaggerate_explorer]  # chapters 00 to 07

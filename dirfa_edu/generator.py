@@ -9,7 +9,6 @@ Paper: 3.3, Eq. 6, and the discriminator of Eq. 8, 10. Notebook: 05_generator.
 """
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +38,7 @@ class GeneratorConfig:
 class Encoded(NamedTuple):
     """What `encode` keeps of a source portrait."""
 
-    features: tuple[Tensor, ...]  # at full, 1/2, 1/4 and 1/8 size
+    features: tuple[Tensor, ...]  # the picture itself, and features at full, 1/2, 1/4 and 1/8 size
     seen: Tensor  # (B, K, 3) keypoints as the picture shows them
     canonical: Tensor  # (B, K, 3) keypoints without pose
     attributes: Tensor  # (B, 23) of the source, normalised
@@ -50,25 +49,33 @@ class Modulated(nn.Module):
 
     def __init__(self, channels: int, z: int) -> None:
         super().__init__()
-        self.norm = nn.GroupNorm(math.gcd(8, channels), channels, affine=False)
+        self.norm = nn.GroupNorm(8, channels, affine=False)
         self.code = nn.Linear(z, 4 * channels)
         self.first, self.second = conv(channels, channels), conv(channels, channels)
 
     def forward(self, x: Tensor, z: Tensor) -> Tensor:
         scale_1, shift_1, scale_2, shift_2 = self.code(z)[:, :, None, None].chunk(4, dim=1)
-        h = self.first(F.silu(self.norm(x) * (1 + scale_1) + shift_1))
-        return x + self.second(F.silu(self.norm(h) * (1 + scale_2) + shift_2))
+        h = self.first(rectify(self.norm(x) * (1 + scale_1) + shift_1))
+        return x + self.second(rectify(self.norm(h) * (1 + scale_2) + shift_2))
 
 
 class Residual(nn.Module):
-    """Two convolutions with a shortcut."""
+    """Two convolutions with a shortcut. With z the code scales the channels between; at full size each pass counts."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, z: int = 0) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.SiLU(), conv(channels, channels), nn.SiLU(), conv(channels, channels))
+        self.code = nn.Linear(z, channels) if z else None
+        self.first, self.second = conv(channels, channels), conv(channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.body(x)
+    def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        h = self.first(rectify(x))
+        h = h if z is None else h * (1 + self.code(z)[:, :, None, None])
+        return x + self.second(rectify(h))
+
+
+def rectify(x: Tensor) -> Tensor:
+    """Leaky ReLU; a smoother function would take a sixth of the time of a picture."""
+    return F.leaky_relu(x, 0.2)
 
 
 def conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -106,6 +113,7 @@ class GenerationNetwork(nn.Module):
         self.fine = nn.ModuleList([conv(w3, w2), Modulated(w2, z), conv(w2, 3)])  # 2 of flow, 1 of occlusion
         self.paint3, self.paint2, self.paint1 = Modulated(w3, z), Modulated(w2, z), Modulated(w1, z)
         self.up3, self.up2, self.up1 = conv(w3, w2), conv(w2, w1), conv(w1, w1 // 2)
+        self.paint0 = Residual(w1 // 2, z)  # lids, lashes and teeth are a pixel or two
         self.colour = conv(w1 // 2, 4)  # 3 of colour, 1 to choose between it and the warped source
         for layer in (self.expression, self.coarse[-1], self.fine[-1]):
             nn.init.normal_(layer.weight, std=1e-3)  # start without motion
@@ -122,17 +130,18 @@ class GenerationNetwork(nn.Module):
             raise InputError(f"this generator wants pictures of {self.config.size} px, (B, 3, S, S), "
                              f"not {tuple(source.shape)}")
         z_src = torch.zeros(len(source), N_ATTRIBUTES) if attributes is None else attributes
-        z_src = z_src.to(source.device) / self.scale
-        x1 = F.silu(self.down[1](F.silu(self.down[0](source))))
-        x2 = self.refine[0](F.silu(self.down[2](x1)))
-        x3 = self.refine[1](F.silu(self.down[3](x2)))
+        z_src, source = z_src.to(source.device) / self.scale, source.contiguous(memory_format=torch.channels_last)
+        x0 = rectify(self.down[0](source))
+        x1 = rectify(self.down[1](x0))
+        x2 = self.refine[0](rectify(self.down[2](x1)))
+        x3 = self.refine[1](rectify(self.down[3](x2)))
         place = torch.softmax(self.heat(x3).float().flatten(2) * 4, dim=-1)  # (B, K, h*w)
         grid = self._grid(x3).flatten(0, 1)  # (h*w, 2)
         depth = (place * self.depth(x3).float().flatten(2)).sum(-1, keepdim=True)  # (B, K, 1)
         seen = torch.cat([place @ grid, depth], dim=-1)  # (B, K, 3)
         R, t = self._pose(z_src)
         canonical = (seen - self.pivot - t) @ R + self.pivot  # x @ R is R^-1 x for row vectors
-        return Encoded((source, x1, x2, x3), seen, canonical, z_src)
+        return Encoded((source, x0, x1, x2, x3), seen, canonical, z_src)
 
     def keypoints(self, canonical: Tensor, z: Tensor, code: Tensor) -> Tensor:
         """Turn, shift and deform canonical keypoints (B, K, 3) by normalised attributes -> (B, K, 3)."""
@@ -155,20 +164,20 @@ class GenerationNetwork(nn.Module):
         target = self.keypoints(canonical, z_tgt, code)  # (B, K, 3)
         source = self.keypoints(canonical, z_src, still)
         features = [x.expand(B, -1, -1, -1) for x in encoded.features]
-        grid = self._grid(features[3])  # (h, w, 2)
+        grid = self._grid(features[4])  # (h, w, 2)
         # near keypoint k the picture moves as k did and turns as the head did
         turn = (self._pose(z_src)[0] @ self._pose(z_tgt)[0].transpose(1, 2))[:, None, None, None, :2, :2]
         offset = grid - target[:, :, None, None, :2]  # (B, K, h, w, 2)
         flows = (turn @ offset[..., None])[..., 0] + source[:, :, None, None, :2] - grid  # (B, K, h, w, 2)
         near = torch.exp(-offset.square().sum(-1) / 0.02)
         was_near = torch.exp(-(grid - source[:, :, None, None, :2]).square().sum(-1) / 0.02)
-        h = self.coarse[0](torch.cat([features[3], (near - was_near).to(features[3].dtype)], dim=1))
+        h = self.coarse[0](torch.cat([features[4], (near - was_near).to(features[4].dtype)], dim=1))
         h = self.coarse[2](self.coarse[1](h, code), code)
         out = self.coarse[3](h).float()
         mask = torch.softmax(out[:, :-2] * 10, dim=1)  # (B, K + 1, h, w); the last one is the still background
         flow = (mask[:, :-1, ..., None] * flows).sum(1).permute(0, 3, 1, 2) + out[:, -2:]  # (B, 2, h, w)
         flow = F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)
-        h = self.fine[0](double(h)) + warp(features[2], flow)
+        h = self.fine[0](double(h)) + warp(features[3], flow)
         out = self.fine[2](self.fine[1](h, code)).float()
         return {"flow": flow + out[:, :2], "occlusion": torch.sigmoid(out[:, 2:]), "mask": mask,
                 "source": source, "target": target, "code": code}
@@ -185,13 +194,14 @@ class GenerationNetwork(nn.Module):
         """The picture, what was painted anew for it, and how much of the warped source is kept (a logit)."""
         m = self.motion(encoded, attributes)
         flow, seen, code = m["flow"], m["occlusion"], m["code"]
-        x0, x1, x2, x3 = (x.expand(len(attributes), -1, -1, -1) for x in encoded.features)
+        source, x0, x1, x2, x3 = (x.expand(len(attributes), -1, -1, -1) for x in encoded.features)
         h = self.paint3(warp(x3, flow), code)
         h = self.paint2(double(self.up3(h)) + warp(x2, flow) * seen.to(x2.dtype), code)
         h = self.paint1(double(self.up2(h)) + warp(x1, flow) * double(seen).to(x1.dtype), code)
-        out = self.colour(F.silu(self.up1(double(h)))).float()
+        h = self.paint0(self.up1(double(h)) + warp(x0, flow) * double(double(seen)).to(x0.dtype), code)
+        out = self.colour(rectify(h)).float()
         painted, keep = torch.sigmoid(out[:, :3]), torch.sigmoid(out[:, 3:])
-        return (keep * warp(x0, flow).float() + (1 - keep) * painted).clamp(0, 1), painted, out[:, 3:]
+        return (keep * warp(source, flow).float() + (1 - keep) * painted).clamp(0, 1), painted, out[:, 3:]
 
     def forward(self, source: Tensor, attributes: Tensor, source_attributes: Tensor | None = None,
                 turn: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
@@ -286,4 +296,4 @@ def load_generator(path: str | Path) -> GenerationNetwork:
         network.load_state_dict({name: t.float() for name, t in tensors.items()})
     except (KeyError, TypeError, RuntimeError) as error:
         raise InputError(f"{path} does not hold a generation network: {str(error).splitlines()[0]}") from error
-    return network.eval()
+    return network.eval().to(memory_format=torch.channels_last)  # a quarter faster

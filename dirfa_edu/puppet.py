@@ -1,15 +1,17 @@
 """The actor on strings: 17 AU sliders and 6 pose sliders move a digital actor while you drag them.
 
-`draw(actor, **attributes)` is pure and returns a picture; `DOMAIN` gives each of its parameters a few stops, so that a
-test can sweep it. `Puppet` hangs core ipywidgets on it. Where no kernel runs, `small_multiples` stands in its place.
+`draw(actor, **attributes)` is pure and returns a picture; so does `draw_generated`, where the generation network moves
+the actor's portrait. `DOMAIN` gives each of their parameters a few stops, so that a test can sweep them. `Puppet` hangs
+core ipywidgets on either. Where no kernel runs, `small_multiples` stands in its place.
 
-Notebook: 01_features.
+Notebooks: 01_features, 05_generator.
 """
 
 import asyncio
 import html
 import io
 from functools import lru_cache
+from typing import Callable
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from .animation import ATTRIBUTES, AUS, HEADER, POSE, POSES, column, openface_ro
 from .files import InputError
 
 SIZE = 128        # pixels drawn
-SHOWN = "300px"   # width on the page
+SHOWN = 300       # and their width on the page
 GATHER = 0.015    # s: moves that arrive within this time are drawn as one picture
 NEUTRAL_POSE = (0, 0, 0, 0, 0, 550)  # rotation, then mm: the file's pose is absolute, the sliders' is relative
 
@@ -70,6 +72,14 @@ def draw(actor: str = "iris", **values: float) -> np.ndarray:
     return _actor(actor).render(attributes(**values), SIZE)
 
 
+def draw_generated(actor: str = "iris", **values: float) -> np.ndarray:
+    """The actor's neutral portrait as the shipped generator moves it, uint8 (128, 128, 3). Same errors as `draw`."""
+    from .talk import render_frames
+
+    generator, portrait = _generator(), _portrait(actor)
+    return next(render_frames(generator, portrait, attributes(**values)[None]))
+
+
 def describe(actor: str = "iris", **values: float) -> str:
     """Alt text of the picture.
 
@@ -93,16 +103,15 @@ def csv_cells(**values: float) -> list[str]:
     return openface_row(0, Z)
 
 
-def small_multiples(actor: str = "iris"):
+def small_multiples(actor: str = "iris", draw: Callable = draw):
     """A Figure of the 17 AUs at intensity 5, eyes above and mouths below, for print and for pages without a kernel."""
     upper = ["neutral", "AU01", "AU02", "AU04", "AU05", "AU06", "AU07", "AU09", "AU45"]
     lower = ["neutral"] + [name for name in AUS if name not in upper]
     fig, axes = plots.new(4, 5, width=5.4, height=3.7)
     fig.photo = True  # stored as a JPEG
-    for names, place, rows in ((upper, axes[:2], slice(52, 102)), (lower, axes[2:], slice(99, 149))):
+    for names, place, rows in ((upper, axes[:2], slice(34, 68)), (lower, axes[2:], slice(66, 100))):
         for ax, name in zip(place.flat, names):
-            Z = attributes(**({} if name == "neutral" else {name: 5}))
-            ax.imshow(_actor(actor).render(Z, 192)[rows, 54:138])
+            ax.imshow(draw(actor, **({} if name == "neutral" else {name: 5}))[rows, 36:92], interpolation="lanczos")
             ax.set_title(name if name == "neutral" else f"{name}_r\n{MEANING[name]}", fontsize=6.5, pad=2)
     for ax in axes.flat:
         ax.axis("off")
@@ -110,10 +119,11 @@ def small_multiples(actor: str = "iris"):
 
 
 class Puppet:
-    """A digital actor that answers 23 sliders while they move. Notebook: 01_features.
+    """A digital actor that answers 23 sliders while they move. Notebooks: 01_features, 05_generator.
 
-    Arrow keys move a slider that has the focus, Tab goes to the next. `error` keeps what went wrong last, or None.
-    Raises InputError for an unknown actor.
+    With `generated` the generation network moves the actor's portrait, and the actor itself is shown beside it: that is
+    the truth. Arrow keys move a slider that has the focus, Tab goes to the next. `error` keeps what went wrong last, or
+    None. Raises InputError for an unknown actor.
 
     >>> puppet = Puppet("iris")
     >>> puppet.sliders["AU12"].value = 3
@@ -121,24 +131,26 @@ class Puppet:
     'iris, AU12_r lip corner puller 3.00'
     """
 
-    def __init__(self, actor: str = "iris"):
+    def __init__(self, actor: str = "iris", generated: bool = False):
         import ipywidgets as w
 
         if actor not in ACTORS:
             raise InputError(f"no actor {actor!r}: choose one of {', '.join(ACTORS)}")
+        self.generated = generated
         self.error: Exception | None = None
         self.pictures = 0  # drawn so far
         self._waiting = False
         # a slider also for words: JupyterLab takes the arrow keys away from a drop-down menu
-        self.actor = w.SelectionSlider(options=list(ACTORS), value=actor, description="actor", layout={"width": SHOWN},
-                                       style={"description_width": "4em"}, continuous_update=False)
+        self.actor = w.SelectionSlider(options=list(ACTORS), value=actor, description="actor", continuous_update=False,
+                                       layout={"width": f"{SHOWN}px"}, style={"description_width": "4em"})
         self.sliders = {name: w.FloatSlider(
             value=0, min=low, max=high, step=step, description=label(name), continuous_update=True,
             readout_format=".0f" if step == 1 else ".2f", style={"description_width": "14.5em"},
             layout={"width": "36em", "margin": "0 1px"}) for name, (low, high, step) in RANGE.items()}
         self.buttons = {name: w.Button(description=name, layout={"width": "auto"}) for name in PRESETS}
-        self.image = _titled_image()(format="jpeg", layout={"width": SHOWN, "height": SHOWN})
-        self.words, self.row = w.HTML(layout={"width": SHOWN}), w.HTML()
+        size = {"width": f"{SHOWN * (1 + generated)}px", "height": f"{SHOWN}px"}
+        self.image = _titled_image()(format="jpeg", layout=size)
+        self.words, self.row = w.HTML(layout={"width": f"{SHOWN}px"}), w.HTML()
         for each in (self.actor, *self.sliders.values()):
             each.observe(self._moved, names="value")
         for name, button in self.buttons.items():
@@ -150,8 +162,9 @@ class Puppet:
         import ipywidgets as w
 
         wrap = {"display": "flex", "flex_flow": "row wrap"}
-        presets = w.Box(list(self.buttons.values()), layout=wrap | {"width": SHOWN})
-        left = w.VBox([self.image, self.actor, presets, self.words])
+        presets = w.Box(list(self.buttons.values()), layout=wrap | {"width": f"{SHOWN}px"})
+        legend = [w.HTML("left: generated from the neutral portrait; right: the actor itself")] * self.generated
+        left = w.VBox([self.image, *legend, self.actor, presets, self.words])
         units = w.HTML("Action Units: intensity from 0 (not there) to 5. Pose: radians and millimetres.")
         right = w.VBox([units, *self.sliders.values()])
         return w.VBox([w.Box([left, right], layout=wrap), self.row])
@@ -162,9 +175,10 @@ class Puppet:
 
         bundle = self.controls()._repr_mimebundle_()
         data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
-        alt = (f"The actor {self.actor.value}: eyes and brows, neutral and with eight Action Units at intensity 5; the "
-               "mouth, neutral and with the nine others.")
-        data |= {"image/jpeg": plots.jpeg(small_multiples(self.actor.value)), "text/plain": f"Widget: {alt}"}
+        alt = (f"{'The generated' if self.generated else 'The'} actor {self.actor.value}: eyes and brows, neutral and "
+               "with eight Action Units at intensity 5; the mouth, neutral and with the nine others.")
+        figure = small_multiples(self.actor.value, draw_generated if self.generated else draw)
+        data |= {"image/jpeg": plots.jpeg(figure), "text/plain": f"Widget: {alt}"}
         display(data, raw=True, metadata={"image/jpeg": {"alt": alt}})
 
     def preset(self, name: str) -> None:
@@ -182,7 +196,8 @@ class Puppet:
         self._waiting = False
         actor, values = self.actor.value, {name: slider.value for name, slider in self.sliders.items()}
         try:
-            picture, words = jpeg(draw(actor, **values)), describe(actor, **values)
+            pictures = [draw_generated(actor, **values)] * self.generated + [draw(actor, **values)]
+            picture, words = jpeg(np.concatenate(pictures, axis=1)), describe(actor, **values)
             with self.image.hold_sync():
                 self.image.value, self.image.tooltip = picture, words
             self.words.value, self.row.value = html.escape(words), _table(csv_cells(**values))
@@ -227,6 +242,20 @@ def _titled_image():
 @lru_cache(maxsize=4)
 def _actor(name: str) -> Actor:
     return Actor(name)
+
+
+@lru_cache(maxsize=4)
+def _portrait(name: str):
+    from .talk import encode_portrait
+
+    return encode_portrait(_generator(), _actor(name).render(attributes(), SIZE))
+
+
+@lru_cache(maxsize=1)
+def _generator():
+    from .training import load_pretrained
+
+    return load_pretrained("generator")
 
 
 def _table(cells: list[str]) -> str:

@@ -82,8 +82,10 @@ def render_frames(generator: GenerationNetwork, portrait: np.ndarray | Encoded, 
     source = portrait if isinstance(portrait, Encoded) else encode_portrait(generator, portrait)
     Z = attribute_windows(torch.as_tensor(Y, dtype=torch.float32), generator.config.window)  # (T, window, 23)
     for some in Z.split(BATCH):
+        # batches of one size: in others a frame is rounded otherwise, and a still face would flicker by one level
+        whole = torch.cat([some, some[-1:].expand(min(BATCH, len(Z)) - len(some), -1, -1)])
         with torch.inference_mode(), fast:
-            pictures = generator.render(source, some)
+            pictures = generator.render(source, whole)[:len(some)]
         # no context is held open over a yield: it would leak into the caller
         yield from (pictures.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
 

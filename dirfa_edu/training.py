@@ -40,7 +40,7 @@ PRESETS = {  # what the command `dirfa-edu train` runs
                "audio": {"steps": 1200, "config": MapperConfig(history=False)},  # a baseline, see `evaluate`
                "paper": {"steps": 400_000, "batch": 64, "window": 150, "ordinal": 0.0}},
     "generator": {"notebook": {"minutes": 0.8, "config": GeneratorConfig(size=64, width=24)},
-                  "shipped": {"steps": 4000, "config": GeneratorConfig()},
+                  "shipped": {"steps": 13000, "config": GeneratorConfig()},
                   "paper": {"steps": 300_000, "config": GeneratorConfig(size=256, width=64)}},
 }
 

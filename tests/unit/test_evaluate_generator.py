@@ -61,6 +61,14 @@ def test_a_film_of_speech_is_read_back_and_a_still_one_does_not_flicker():
         assert played[name] == played[f"{name}, truth"] > 0.9
 
 
+def test_truth_is_drawn_by_the_actor_and_is_what_the_film_shows():
+    clips = Corpus("samples").select(split="test", kind="probe")[:1]
+    (drawn, Z), (filmed, _) = (make(clips, 128)[0] for make in (eg.played, generator_pairs))
+    assert drawn.shape == filmed.shape and drawn.dtype == filmed.dtype and len(Z) == len(drawn)
+    drawn, filmed = (pictures.permute(0, 2, 3, 1).numpy() for pictures in (drawn, filmed))
+    assert 30 < eg.psnr(drawn, filmed) < 50  # a video file loses a little
+
+
 def test_boxes_hold_their_points_and_stay_in_the_picture():
     box = eg.box_about(np.array([[30.0, 40.0], [50.0, 44.0]]), 64, margin=0.5)
     assert box == (slice(38, 47), slice(20, 61))

@@ -13,6 +13,7 @@ from dirfa_edu.discretize import Discretizer
 from dirfa_edu.files import InputError, data_path
 from dirfa_edu.generator import GenerationNetwork, GeneratorConfig
 from dirfa_edu.mapper import MapperConfig, MappingNetwork
+from dirfa_edu.training import load_pretrained
 from dirfa_edu.video import read_mp4
 
 
@@ -67,6 +68,18 @@ def test_frames_stream_in_batches_without_changing(networks):
     assert len(whole) == 19 and whole[0].shape == (64, 64, 3)
     alone = next(talk.render_frames(networks["generator"], face, Y[18:]))
     assert np.abs(whole[18].astype(int) - alone).max() <= 3  # bf16 in batches of other sizes
+
+
+def test_a_still_face_is_still_also_in_a_last_batch_that_is_not_full():
+    """On one thread: batches of one size have one rounding, so no level of any pixel changes."""
+    face = np.random.default_rng(1).integers(0, 255, (128, 128, 3), np.uint8)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        film = np.stack(list(talk.render_frames(load_pretrained("generator"), face, np.ones((19, 23), np.float32))))
+    finally:
+        torch.set_num_threads(before)
+    assert (film == film[:1]).all()
 
 
 def test_a_portrait_is_cut_square_and_resized(tmp_path):

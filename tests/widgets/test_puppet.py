@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dirfa_edu import ACTORS, Explorer, InputError, puppet
+from dirfa_edu import ACTORS, Explorer, InputError, metrics, puppet
 from dirfa_edu.animation import AUS, HEADER, POSES, read_openface, write_openface
 
 
@@ -56,6 +56,31 @@ def test_each_attribute_moves_the_picture_where_it_should():
             assert changed[eyes].sum() > 4 * changed[mouth].sum(), name
         if name in ("AU14", "AU15", "AU20", "AU23", "AU25"):
             assert changed[mouth].sum() > 4 * changed[eyes].sum(), name
+
+
+def test_sweep_of_the_generated_face():
+    for point in points():
+        picture = puppet.draw_generated(**point)
+        assert picture.shape == (128, 128, 3) and picture.dtype == np.uint8
+        assert picture.std() > 10, point
+
+
+@pytest.mark.parametrize("actor", ["iris", "anna"])  # one that training never saw, and one that it did
+def test_the_generated_face_is_the_actors_and_moves_as_told(actor):
+    still, truth = puppet.draw_generated(actor), puppet.draw(actor)
+    assert metrics.psnr(truth, still) > 30
+    for moved in ({"AU25": 3, "AU26": 3}, {"AU45": 5}, {"pose_Ry": 0.3}, {"pose_Rz": -0.2}, {"pose_Ty": 15}):
+        asked = puppet.draw(actor, **moved)
+        assert metrics.psnr(asked, puppet.draw_generated(actor, **moved)) > metrics.psnr(asked, truth) + 1, moved
+
+
+def test_a_generated_puppet_shows_both_faces():
+    moving = puppet.Puppet("anna", generated=True)
+    moving.sliders["AU26"].value = 4
+    shown = np.asarray(Image.open(io.BytesIO(moving.image.value)), int)
+    both = np.concatenate([puppet.draw_generated("anna", AU26=4), puppet.draw("anna", AU26=4)], axis=1)
+    assert shown.shape == (128, 256, 3) and np.abs(shown - both).mean() < 3
+    assert moving.image.layout.width == "600px" and moving.words.value == "anna, AU26_r jaw drop 4.00"
 
 
 def test_the_row_is_what_the_package_would_write(tmp_path):
