@@ -658,8 +658,7 @@ plots.show(fig, alt="Three unseen actors, one per row; columns: source, truth, a
            "makes of them.")
 for name, row in stored.items():
     print(f"{name:26s} gain {row['PSNR, gain']:+5.2f} dB  detail: eyes {row['detail of eyes, ratio to truth']:.2f} "
-          f"hair {row['detail of hair, ratio to truth']:.2f}  r of AU25 {row['r of AU25 alone']:.2f} "
-          f"AU45 {row['r of AU45 alone']:.2f}")
+          f"hair {row['detail of hair, ratio to truth']:.2f}  r of AU26 {row['r of AU26 alone']:.2f}")
 
 # %% [markdown]
 # ## Recap

@@ -15,7 +15,8 @@ import pytest
 
 TOKEN = "a-token-for-tests"
 NOTEBOOKS = {"tiny": ["from dirfa_edu import explorers", "explorers.mask_explorer().show()"],
-             "puppet": ["from dirfa_edu import puppet", "live = puppet.Puppet()\nlive.show()"]}
+             "puppet": ["from dirfa_edu import puppet", "live = puppet.Puppet()\nlive.show()"],
+             "generated": ["from dirfa_edu import puppet", "puppet.Puppet(generated=True).show()"]}
 
 
 def chromium() -> str:

@@ -3,6 +3,7 @@
 import re
 import time
 
+import pytest
 from playwright.sync_api import expect
 
 from dirfa_edu.explorers import mask_explorer
@@ -89,8 +90,9 @@ def test_an_explorer_follows_the_keyboard_in_jupyterlab(lab, page):
     assert page.outside == []
 
 
-def test_an_actor_follows_two_sliders_while_a_key_is_held_down(lab, page):
-    start(page, lab("puppet"))
+@pytest.mark.parametrize("notebook", ["puppet", "generated"])
+def test_a_face_follows_two_sliders_while_a_key_is_held_down(lab, page, notebook):
+    start(page, lab(notebook))
     image, row = page.locator("img.widget-image"), page.locator(".widget-html-content pre")
     image.wait_for(timeout=60_000)
     handles = page.locator(".widget-slider [role=slider]")

@@ -1,6 +1,8 @@
 """The main job, whole, with tiny networks; and the command with the ugliest input."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,6 +82,24 @@ def test_a_still_face_is_still_also_in_a_last_batch_that_is_not_full():
     finally:
         torch.set_num_threads(before)
     assert (film == film[:1]).all()
+
+
+def test_a_long_recording_needs_little_more_memory_than_a_short_one(tmp_path):
+    """Peak of a process for 10 s and for 60 s of speech: the frames of the difference, if they were kept, are
+    another 61 MB; sound, features and animation are some 14."""
+    script = ("import re, sys, numpy, torch; sys.path.insert(0, sys.argv[1]); import test_talk as t\n"
+              "from pathlib import Path; out = Path(sys.argv[2]); torch.set_num_threads(1)\n"
+              "noise = numpy.random.default_rng(0).normal(0, 0.1, int(sys.argv[3]) * 16000)\n"
+              "t.soundfile.write(out / 'long.wav', noise, 16000)\n"
+              "t.talk.save_png(out / 'face.png', numpy.zeros((64, 64, 3), numpy.uint8))\n"
+              "G = t.GenerationNetwork(t.GeneratorConfig(width=8, keypoints=3)).eval()\n"
+              "given = t.networks.__wrapped__() | {'generator': G}\n"
+              "t.talk.talk(out / 'long.wav', out / 'face.png', out, samples=1, **given)\n"
+              "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])")
+    here = str(Path(__file__).parent)
+    peaks = [int(subprocess.run([sys.executable, "-c", script, here, tmp_path, seconds], capture_output=True, text=True,
+                                check=True).stdout.split()[-1]) / 1024 for seconds in ("10", "60")]
+    assert peaks[1] - peaks[0] < 30, peaks  # MiB
 
 
 def test_a_portrait_is_cut_square_and_resized(tmp_path):
