@@ -178,7 +178,7 @@ class Puppet:
         alt = (f"{'The generated' if self.generated else 'The'} actor {self.actor.value}: eyes and brows, neutral and "
                "with eight Action Units at intensity 5; the mouth, neutral and with the nine others.")
         figure = small_multiples(self.actor.value, draw_generated if self.generated else draw)
-        data |= {"image/jpeg": plots.jpeg(figure), "text/plain": f"Widget: {alt}"}
+        data |= {"image/jpeg": plots.jpeg(figure, 54 if self.generated else 72), "text/plain": f"Widget: {alt}"}
         display(data, raw=True, metadata={"image/jpeg": {"alt": alt}})
 
     def preset(self, name: str) -> None:
