@@ -196,7 +196,8 @@ class Puppet:
         self._waiting = False
         actor, values = self.actor.value, {name: slider.value for name, slider in self.sliders.items()}
         try:
-            pictures = [draw_generated(actor, **values)] * self.generated + [draw(actor, **values)]
+            pictures = [draw_generated(actor, **values)] if self.generated else []
+            pictures.append(draw(actor, **values))
             picture, words = jpeg(np.concatenate(pictures, axis=1)), describe(actor, **values)
             with self.image.hold_sync():
                 self.image.value, self.image.tooltip = picture, words
