@@ -51,16 +51,19 @@ def detail(frames: np.ndarray, boxes: list) -> float:
     return float(np.mean([x[box].mean() for x, box in zip(fine, boxes)]))
 
 
-def read_back(frames: np.ndarray, Z: np.ndarray, names: list[str] = READ_BACK) -> dict[str, float]:
-    """Frames (T, S, S, 3) of attributes Z (T, 23), seen by FaceMesh -> r of found and given, NaN where none was given;
-    and the share of frames with a face."""
+def found_by_facemesh(frames: np.ndarray) -> tuple[np.ndarray, float]:
+    """Frames (T, S, S, 3) -> attributes (T, 23) as FaceMesh finds them, and the share of frames with a face."""
     L = landmarks(frames)
-    found = attributes_from_landmarks(L, frames.shape[2:0:-1])
+    return attributes_from_landmarks(L, frames.shape[2:0:-1]), float(np.isfinite(L[:, 0, 0]).mean())
+
+
+def read_back(found: np.ndarray, Z: np.ndarray, names: list[str] = READ_BACK) -> dict[str, float]:
+    """r of attributes found and given, both (T, 23), NaN where none was given."""
     out = {}
     for name in names:
         given, seen = Z[:, column(name)], found[:, column(name)]
         out[f"r of {name}"] = float(np.corrcoef(seen, given)[0, 1]) if given.std() > 0.01 and seen.std() > 0 else np.nan
-    return out | {"frames with a face": float(np.isfinite(L[:, 0, 0]).mean())}
+    return out
 
 
 def played(clips: list, size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -115,8 +118,8 @@ def sweeps(network: GenerationNetwork, source: torch.Tensor, Z_src: torch.Tensor
     for name, most in SWEPT.items():
         Z = Z_src.repeat(25, 1)
         Z[:, column(name)] = most * torch.cat([torch.linspace(0, 1, 13), torch.linspace(1, 0, 12)])
-        out |= read_back(moved(network, source, Z_src, Z), Z.numpy(), [name])
-    return {f"{name} alone": value for name, value in out.items() if name.startswith("r")}
+        out |= read_back(found_by_facemesh(moved(network, source, Z_src, Z))[0], Z.numpy(), [name])
+    return {f"{name} alone": value for name, value in out.items()}
 
 
 def speech_figures(network: GenerationNetwork, frames: torch.Tensor, Z: torch.Tensor) -> dict[str, float]:
@@ -126,9 +129,10 @@ def speech_figures(network: GenerationNetwork, frames: torch.Tensor, Z: torch.Te
     ours, still = moved(network, frames[0], Z[0], Z), moved(network, frames[0], Z[0], Z[:1].expand(16, -1))
     score = box_psnr(truth[1:], ours[1:], [np.s_[:, :]] * (len(truth) - 1))
     change = [np.abs(np.diff(made.astype(int), axis=0)).mean() for made in (ours, truth)]
-    seen = read_back(ours, Z.numpy()) | {f"{name}, truth": r for name, r in read_back(truth, Z.numpy()).items()}
-    pitch = np.corrcoef(*(attributes_from_landmarks(landmarks(film), film.shape[2:0:-1])[:, column("pose_Rx")]
-                          for film in (ours, truth)))[0, 1]
+    found = [found_by_facemesh(film) for film in (ours, truth)]
+    seen, ceiling = (read_back(attributes, Z.numpy()) | {"frames with a face": share} for attributes, share in found)
+    seen |= {f"{name}, truth": value for name, value in ceiling.items()}
+    pitch = np.corrcoef(*(attributes[:, column("pose_Rx")] for attributes, _ in found))[0, 1]
     return {"PSNR": score, "PSNR, gain": score - box_psnr(truth[1:], np.broadcast_to(truth[:1], truth[1:].shape),
                                                           [np.s_[:, :]] * (len(truth) - 1)),
             "flicker, ratio to truth": change[0] / change[1],

@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from test_speed import REPEATS, one_thread, ratio  # noqa: F401  (a fixture)
+from test_speed import REPEATS, one_thread, ratio, slider_faces_a_second  # noqa: F401  (a fixture)
 
 from dirfa_edu import losses, puppet
 from dirfa_edu.examples import random_turns
@@ -99,19 +99,6 @@ def test_ten_seconds_of_speech_become_a_film(tmp_path):
 
 
 def test_generated_slider_faces_a_second():
-    moving = puppet.Puppet("anna", generated=True)  # long hair: among the slowest to draw beside it
-
-    def drag():
-        for value in np.linspace(0, 5, 21)[1:]:
-            moving.sliders["AU12"].value = value
-        moving.sliders["AU12"].value = 0
-
-    drag()
-    seconds = []
-    for _ in range(REPEATS):
-        start = time.perf_counter()
-        drag()
-        seconds.append(time.perf_counter() - start)
-    rate = 21 / statistics.median(seconds)
+    rate = slider_faces_a_second(puppet.Puppet("anna", generated=True))  # long hair: slow to draw
     print(f"\nchapter 05's sliders: {rate:.1f} faces a second")
     assert rate >= 10

@@ -61,6 +61,14 @@ def test_a_film_of_speech_is_read_back_and_a_still_one_does_not_flicker():
         assert played[name] == played[f"{name}, truth"] > 0.9
 
 
+def test_a_frame_without_a_face_is_counted_as_one(probe):
+    frames, _ = probe
+    pictures = frames.permute(0, 2, 3, 1).numpy().copy()
+    pictures[3] = 128
+    found, share = eg.found_by_facemesh(pictures)
+    assert found.shape == (12, 23) and share == 11 / 12
+
+
 def test_truth_is_drawn_by_the_actor_and_is_what_the_film_shows():
     clips = Corpus("samples").select(split="test", kind="probe")[:1]
     (drawn, Z), (filmed, _) = (make(clips, 128)[0] for make in (eg.played, generator_pairs))
