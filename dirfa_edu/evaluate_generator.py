@@ -26,7 +26,8 @@ from .vision import landmarks
 MOUTH = [61, 291, 0, 17, 37, 267, 84, 314]  # FaceMesh: corners of the lips, and points of the outer ring
 EYES = [33, 133, 159, 145, 362, 263, 386, 374, 105, 334]  # corners, lids, and the middles of the brows
 HAIRLINE, CHIN = 10, 152
-READ_BACK = ["pose_Rx", "pose_Ry", "pose_Rz", "AU25", "AU26", "AU45"]  # AU12 hardly moves in speech, see `sweeps`
+ANGLES = ["pose_Rx", "pose_Ry", "pose_Rz"]
+READ_BACK = [*ANGLES, "AU25", "AU26", "AU45"]  # AU12 hardly moves in speech, see `sweeps`
 SWEPT = {"AU25": 3.0, "AU26": 4.0, "AU12": 4.0, "AU45": 5.0}  # and how far
 
 
@@ -109,6 +110,10 @@ def random_figures(network: GenerationNetwork, frames: torch.Tensor, Z: torch.Te
     for name, boxes in (("eyes", eyes), ("hair", hair)):
         out[f"detail of {name}, ratio to truth"] = detail(ours, boxes) / detail(truth, boxes)
     out["ACD to the source"], out["ACD to the source, truth"] = acd(source, ours), acd(source, truth)
+    for pictures, whose in ((ours, ""), (truth, ", truth")):  # one picture at a time: they are no film to be followed
+        found = np.concatenate([landmarks(picture[None]) for picture in pictures])
+        posed = read_back(attributes_from_landmarks(found, (size, size)), Z[first:].numpy()[seen], ANGLES)
+        out |= {name + whose: r for name, r in posed.items()}
     return out
 
 

@@ -43,10 +43,11 @@ def soft_targets(y: Tensor, D: int, ordinal: float) -> tuple[Tensor, Tensor]:
 
 def around(y_previous: Tensor, reach: int, D: int) -> tuple[Tensor, Tensor]:
     """Where logits for steps from the last bin belong: y_previous (n,) -> the bins up to `reach` below and above it,
-    and 1 where there is such a bin, 0 beyond the ends and where nothing came before (bin D); both (n, 2 reach + 1)."""
-    bins = y_previous[:, None] + torch.arange(-reach, reach + 1, device=y_previous.device)
+    and whether there is none, beyond the ends or where nothing came before (bin D); both (n, 2 reach + 1)."""
+    before = y_previous.where(y_previous < D, -reach - 1)[:, None]  # the start: no bin is in reach
+    bins = before + torch.arange(-reach, reach + 1, device=y_previous.device)
     near = bins.clamp(0, D - 1)
-    return near, ((near == bins) & (y_previous < D)[:, None]).float()
+    return near, near != bins
 
 
 def head_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, y_bar: Tensor, ordinal: float = 0.0,
@@ -79,15 +80,15 @@ class _HeadCrossEntropy(torch.autograd.Function):
         total, D, padded = x.new_zeros((), dtype=torch.float32), len(bias) // y.shape[1], bool((y < 0).any())
         heads = [part.split(D, dim=-1) for part in (weight, bias.to(x.dtype), *grads[:2])]
         for j, (W, b, W_grad, b_grad) in enumerate(zip(*heads)):  # W (d, D): the head of one attribute
-            near, inside = around(y_previous[:, j], steps.shape[-1] // 2, D)
-            logits = torch.addmm(b, x, W).float().scatter_add_(1, near, steps[:, j] * inside)
-            log_p = F.log_softmax(logits, dim=1)  # (n, D)
+            near, outside = around(y_previous[:, j], steps.shape[-1] // 2, D)
+            logits = torch.addmm(b, x, W).float().scatter_add_(1, near, steps[:, j].masked_fill(outside, 0).float())
+            p = F.softmax(logits, dim=1)  # (n, D)
             bins, target = soft_targets(y[:, j], D, ordinal)
-            total -= (target * log_p.gather(1, bins)).sum()
-            slope = log_p.exp_().scatter_add_(1, bins, -target)  # p - target
+            total -= (target * p.gather(1, bins).clamp_min(1e-38).log()).sum()
+            slope = p.scatter_add_(1, bins, -target)  # p - target
             if padded:
                 slope *= (y[:, j] >= 0)[:, None]
-            grads[3][:, j] = slope.gather(1, near) * inside
+            grads[3][:, j] = slope.gather(1, near).masked_fill_(outside, 0)
             slope = slope.to(x.dtype)
             grads[2].addmm_(slope, W.T)
             W_grad.addmm_(x.T, slope)

@@ -411,8 +411,8 @@ by_hand = torch.zeros(9)
 for step in range(-2, 3):
     if 0 <= last + step < 9:  # beyond the ends there is no bin
         by_hand[last + step] += step_logits[step + 2]
-where, inside = losses.around(torch.tensor([last]), reach=2, D=9)
-assert_close(torch.zeros(1, 9).scatter_add(1, where, step_logits * inside)[0], by_hand)
+where, outside = losses.around(torch.tensor([last]), reach=2, D=9)
+assert_close(torch.zeros(1, 9).scatter_add(1, where, step_logits.masked_fill(outside, 0))[0], by_hand)
 print("likeliest bin after 4:", int(by_hand.argmax()), "; the package agrees: True")
 
 # %% [markdown]

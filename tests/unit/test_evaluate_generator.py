@@ -41,6 +41,16 @@ def test_copying_gains_nothing_and_truth_gains_all(probe):
     assert copied["ACD to the source"] < 0.1 and played["PSNR"] == 60  # where inf is cut
     assert played["detail of eyes, ratio to truth"] == played["detail of hair, ratio to truth"] == 1
     assert played["ACD to the source"] == played["ACD to the source, truth"] > 0.1
+    for angle in eg.ANGLES:
+        assert played[f"r of {angle}"] == played[f"r of {angle}, truth"] > 0.8 and np.isnan(copied[f"r of {angle}"])
+
+
+def test_poses_are_read_off_pictures_in_any_order(probe):
+    """Random attributes are no film: a face must not be looked for where the picture before had it."""
+    frames, Z = probe
+    order = torch.tensor([0, 7, 3, 11, 5, 1, 9, 2, 10, 4, 8, 6])
+    one, other = (eg.random_figures(Plays(f, z), f, z, first=1) for f, z in ((frames, Z), (frames[order], Z[order])))
+    assert all(abs(one[f"r of {angle}"] - other[f"r of {angle}"]) < 1e-6 for angle in eg.ANGLES)
 
 
 def test_blur_is_found_in_eyes_and_hair(probe):

@@ -12,7 +12,7 @@ from dirfa_edu.control import Control
 from dirfa_edu.discretize import Discretizer
 from dirfa_edu.files import InputError
 from dirfa_edu.mapper import NO_AUDIO, MapperConfig, MappingNetwork
-from dirfa_edu.sampling import Decoder, Stream, generate, top_k_sample
+from dirfa_edu.sampling import Decoder, Stream, generate, likeliest, top_k_sample
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,16 @@ def test_gumbel_top_k_draws_from_the_truncated_softmax():
     assert counts[[2, 3, 5]].sum() == 0
     expected = 40_000 * torch.softmax(logits[kept].double() / 0.8, 0)
     assert ((counts[kept] - expected) ** 2 / expected).sum() < 13.8  # chi-square, 2 degrees of freedom, p > .001
+
+
+@pytest.mark.parametrize("k", [1, 4, 9, 20])
+def test_the_k_likeliest_come_in_rising_order_and_of_equals_the_lowest_are_kept(k):
+    logits = np.random.default_rng(k).integers(0, 6, (40, 20)).astype(np.float32)  # full of equals
+    logits[0], logits[1, 3:] = 0, -np.inf
+    values, bins = likeliest(logits, k, 2.0, None)
+    wanted = np.sort(np.argsort(-logits, axis=1, kind="stable")[:, :k], axis=1)
+    assert np.array_equal(bins, wanted)
+    assert np.array_equal(values, np.take_along_axis(logits, wanted, 1) / 2)
 
 
 def test_k_1_is_the_most_likely_bin_whatever_the_noise():
