@@ -18,11 +18,10 @@ _ROOMS = {
     "InputError": "files", "data_path": "files",
 }
 _MODULES = ["actor", "animation", "audio", "checks", "cli", "control", "corpus", "discretize", "evaluate",
-            "examples", "explorers", "files",
-            "generator", "geometry", "grade", "hair", "identity", "integrity", "judging", "layouts", "looks", "losses",
-            "mapper", "masks", "metrics", "paint", "paper", "plots", "puppet", "render", "reproduce", "runs",
-            "sampling", "shading", "showing", "streams", "study", "sync", "talk", "training", "video", "vision",
-            "widgets"]
+            "evaluate_generator", "examples", "explorers", "figures", "files", "generator", "geometry", "grade", "hair",
+            "identity", "integrity", "judging", "layouts", "looks", "losses", "mapper", "masks", "metrics", "paint",
+            "paper", "plots", "puppet", "render", "report_card", "reproduce", "runs", "sampling", "shading", "showing",
+            "streams", "study", "sync", "talk", "training", "trials", "video", "vision", "widgets"]
 __all__ = sorted(_ROOMS) + _MODULES
 
 

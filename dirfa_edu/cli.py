@@ -111,33 +111,43 @@ def numbers(given: list[str] | None) -> dict[str, float]:
 
 
 @app.command()
-def evaluate(network: Annotated[str, typer.Argument(help="mapper or generator")],
+def evaluate(what: Annotated[str, typer.Argument(help="mapper, generator, or talk")],
+             folder: Annotated[Path | None, typer.Argument(help="with talk: the folder that holds the videos")] = None,
              weights: Annotated[Path | None, typer.Option(help="instead of the shipped ones")] = None,
              json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here too")] = None,
              ) -> None:
-    """Measure a network on the test split of the sample corpus."""
+    """Measure a network on the test split of the sample corpus, or the talking faces in a folder (report.html)."""
     from .evaluate import evaluate_mapper
     from .evaluate_generator import evaluate_generator
+    from .report_card import evaluate_talk
 
-    runs = {"mapper": evaluate_mapper, "generator": evaluate_generator}
-    if network not in runs:
-        raise InputError(f"nothing to evaluate called {network!r}: choose mapper or generator")
-    figures = runs[network](weights)
-    for name, value in figures.items():
-        typer.echo(f"{name:45s} {value}")
+    if what == "talk":
+        if folder is None:
+            raise InputError("which videos? Give their folder: dirfa-edu evaluate talk FOLDER")
+        figures = evaluate_talk(folder)
+        typer.echo(f"{folder / 'report.html'}: {len(figures)} videos")
+    elif what in (runs := {"mapper": evaluate_mapper, "generator": evaluate_generator}):
+        figures = runs[what](weights)
+        for name, value in figures.items():
+            typer.echo(f"{name:45s} {value}")
+    else:
+        raise InputError(f"nothing to evaluate called {what!r}: choose mapper, generator or talk")
     if json_file:
         with atomic_path(json_file) as temporary:
             temporary.write_text(json.dumps(figures, indent=1))
 
 
 @app.command()
-def reproduce(table: Annotated[str, typer.Argument(help="table4 or table5")],
+def reproduce(what: Annotated[str, typer.Argument(help="table1, table4, table5, fig2, fig3, fig5 or fig6")],
               preset: Annotated[str, typer.Option(help="laptop or full")] = "laptop",
-              seeds: int = 1, out: Path = Path("results")) -> None:
-    """Run one of the paper's tables at the scale of a laptop and judge its claims."""
+              seeds: Annotated[int, typer.Option(help="trainings of each variant (tables)")] = 1,
+              out: Annotated[Path, typer.Option(help="folder for results and finished trials")] = Path("results"),
+              ) -> None:
+    """Make one of the paper's tables or figures at the scale of a laptop; tables judge the paper's claims."""
+    from . import figures
     from .reproduce import reproduce as run
 
-    typer.echo(run(table, preset=preset, seeds=seeds, out=out))
+    typer.echo(figures.draw(what, preset, out) if what in figures.WHAT else run(what, preset, seeds, out))
 
 
 @app.command()

@@ -6,6 +6,8 @@ frames.
 Paper: 3.2.4, 3.3.1. Notebooks: 04_mapper, 05_generator.
 """
 
+from collections import Counter
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -63,6 +65,13 @@ def held_out(clips: list) -> tuple[list, list]:
     return [clip for clip, text in zip(clips, said) if text not in chosen] or clips, validation
 
 
+def every_voice_alike(data: list, clips: list) -> list:
+    """`data` of some clips, that of voices with few clips several times, so that all are heard about as often."""
+    voices = [getattr(clip, "voice", "") for clip in clips]
+    count = Counter(voices)
+    return [pair for pair, voice in zip(data, voices) for _ in range(round(max(count.values()) / count[voice]))]
+
+
 def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: torch.Generator) -> tuple:
     """Random windows -> A (B, T, 400), corrupted bins of the frames before, true bins (-100 where padded), and which
     attributes are marked as pinned (B, T, 23)."""
@@ -100,7 +109,7 @@ def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: 
     moved[..., UPPER] = torch.where(follow, elsewhere, moved[..., UPPER])
     y[..., UPPER] = torch.where(follow & (true >= 0), elsewhere + (true - elsewhere).clamp(-speed, speed), true)
     previous = torch.where(started, moved.clamp(0, bins.bins - 1), previous)
-    A = augment(A, noise)
+    A = augment(rooms(A, noise), noise)
     A[torch.rand(batch, generator=noise) < AUDIO_DROPPED] = NO_AUDIO
     return A, previous, y, pinned
 
@@ -112,8 +121,23 @@ def drift(batch: int, attributes: int, window: int, noise: torch.Generator) -> T
     return nn.functional.interpolate(knots, window, mode="linear").transpose(1, 2)
 
 
+def rooms(A: Tensor, noise: torch.Generator) -> Tensor:
+    """Other rooms: sound dies away slowly, and silence is never complete. A (B, T, 400) -> the same shape.
+
+    Each mel band falls by at most 0.3 to 3 dB in 10 ms, from 5 to 50 dB under what was heard, and not under a hum of
+    at most -65 dB. Without it a /p/ is as silent as a synthesizer makes it, and real ones are not recognised.
+    """
+    B, T, _ = A.shape
+    fall, under, hum = (low + (high - low) * torch.rand(B, 1, 1, 1, generator=noise)  # 100 dB are 1
+                        for low, high in ((0.003, 0.03), (0.05, 0.5), (-0.2, 0.35)))
+    mel, time = A.view(B, T, 20, 20), torch.arange(20)[:, None]  # (B, T, time, mel)
+    echo = (mel + fall * time).cummax(dim=2).values - fall * time - under
+    hum = hum - 0.1 * torch.linspace(-1, 1, 20)  # deeper bands hum more
+    return torch.maximum(mel.maximum(echo), hum).view(B, T, -1)  # (B, T, 400)
+
+
 def augment(A: Tensor, noise: torch.Generator) -> Tensor:
-    """Other rooms and voices: a random level, tilt, shift and stretch along the mel axis for each window of A.
+    """Other microphones and voices: a random level, tilt, shift and stretch along the mel axis for each window of A.
 
     A (B, T, 400) -> the same shape. A longer or shorter vocal tract moves all resonances by a factor, so the stretch
     is another speaker.

@@ -139,7 +139,7 @@ class Decoder:
         self.sources, self.t, self.past = sample_generators(samples, seed), 0, []
         rows = samples * (2 if self.guided else 1)  # with guidance the second half of the rows never hears the audio
         self.rings, self.y = mapper.new_rings(rows), mapper.start(samples)[:, 0]
-        # attributes that share a k are drawn together, of all samples: what is one number an attribute is so often there
+        # attributes that share a k are drawn together, those of all samples as rows below each other
         self.alike = []
         for k in np.unique(self.k):
             columns = np.flatnonzero(self.k == k)
@@ -187,7 +187,7 @@ class Decoder:
         logits, last = logits.numpy(), self.y.numpy()
         y = np.empty(last.shape, np.int64)
         for (columns, k, heat, top_p, most), noise in zip(self.alike, self.noise):
-            values, bins = likeliest(logits[:, columns].reshape(-1, logits.shape[2]), k, heat, top_p)  # (samples * c, k)
+            values, bins = likeliest(logits[:, columns].reshape(-1, logits.shape[2]), k, heat, top_p)  # (rows, k)
             if self.t and most is not None:
                 values[np.abs(bins - last[:, columns].reshape(-1, 1)) > most] = -np.inf
             y[:, columns] = pick(values, bins, noise[self.t % NOISE_BLOCK]).reshape(len(y), -1)  # (samples, c)

@@ -19,12 +19,14 @@ from .animation import GROUPS
 from .discretize import Discretizer
 from .examples import (
     augment,
+    every_voice_alike,
     generator_pairs,
     held_out,
     mapper_batch,
     mapper_tracks,
     pair_batch,
     random_turns,
+    rooms,
     seen_in_training,
 )
 from .files import InputError, data_path, save_png
@@ -79,13 +81,15 @@ def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: i
     if devices > 1 and (not steps or batch % devices):
         raise InputError(f"{devices} devices need a budget of steps, and a batch that they can share, not {batch}")
     clock, fabric = Clock(steps, minutes), pick_device(device, devices)
-    data, validation = (mapper_tracks(some, measured) for some in held_out(clips))
+    clips, validation = held_out(clips)
+    data, validation = (mapper_tracks(some, measured) for some in (clips, validation))
     bins = Discretizer.fit([track for _, tracks in data for track in tracks], config.bins)
     data = [(torch.from_numpy(A), [torch.from_numpy(bins.encode(y)) for y in tracks]) for A, tracks in data]
+    data = every_voice_alike(data, clips)
     torch.manual_seed(seed)
     noise, network = torch.Generator().manual_seed(seed), MappingNetwork(config, bins)
     heard = torch.cat([A for A, _ in data]).split(window)
-    network.whiten(torch.cat([augment(A[None], noise)[0] for A in heard]))  # as it will come in training
+    network.whiten(torch.cat([augment(rooms(A[None], noise), noise)[0] for A in heard]))  # as it will come in training
     average = deepcopy(network).eval()
     optimizer = torch.optim.AdamW(network.parameters(), lr, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
     model, optimizer = fabric.setup(network, optimizer)
