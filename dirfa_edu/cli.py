@@ -23,13 +23,16 @@ def talk(speech: Annotated[Path, typer.Argument(help="a recording: wav, flac, og
          samples: Annotated[int, typer.Option(help="how many different faces")] = 3,
          seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 0,
          driving: Annotated[str, typer.Option(help="head pose relative to the portrait's, or absolute")] = "relative",
+         generator: Annotated[Path | None, typer.Option(help="weights of train generator --finetune")] = None,
          ) -> None:
     """Make one portrait speak a recording, in several plausible ways."""
     from tqdm.auto import tqdm
 
+    from .generator import load_generator
     from .talk import talk as run
 
     result = run(speech, portrait, out, samples, seed, driving=driving,
+                 generator=load_generator(generator) if generator else None,
                  progress=lambda title, items, total: tqdm(items, total=total, desc=f"{title:9s}", unit="frame"))
     typer.echo(f"{samples} talking faces of {result['animations'].shape[1] / 25:.1f} s:")
     for path in result["files"]:
@@ -66,18 +69,25 @@ def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
           tensorboard: Annotated[Path | None, typer.Option(help="folder for TensorBoard (mapper)")] = None,
           weight: Annotated[list[str] | None, typer.Option(help="TERM=NUMBER, 0 is off: adv, rec, attr, pixel, spread, "
                                                            "equivariance (generator)")] = None,
-          vgg: Annotated[Path | None, typer.Option(help="VGG-19 weights to be phi (generator)")] = None) -> None:
+          vgg: Annotated[Path | None, typer.Option(help="VGG-19 weights to be phi (generator)")] = None,
+          finetune: Annotated[Path | None, typer.Option(help="a film of one person, whom the shipped generator learns "
+                                                             "better in 10 minutes")] = None) -> None:
     """Train a network; run the same line again to go on after an interruption."""
     from . import training
     from .corpus import Corpus
+    from .examples import generator_pairs, one_person
     from .generator import save_generator
     from .mapper import save_mapper
     from .runs import first_process
 
-    if network not in training.PRESETS or preset not in training.PRESETS[network]:
+    if network not in training.PRESETS or preset not in training.PRESETS[network] or preset == "finetune":
         raise InputError(f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
                          "presets are notebook, shipped and paper, for the mapper also audio")
     settings = dict(training.PRESETS[network][preset])
+    if finetune:
+        if network != "generator":
+            raise InputError("only the generator can be tuned to one person's film")
+        settings = dict(training.PRESETS[network]["finetune"])
     if steps or minutes:
         settings = {k: v for k, v in settings.items() if k not in ("steps", "minutes")}
         settings |= {"steps": steps, "minutes": minutes}
@@ -91,12 +101,20 @@ def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
             return
         save_mapper(out / "mapper.safetensors", trained)
     else:
-        clips = corpus.select(split="train", rendered=True)
+        if finetune:
+            settings["start"] = training.load_pretrained("generator")
+            film, rest = one_person(finetune, settings["start"].config.size)
+            clips, validation = [film], [rest]
+        else:
+            clips, validation = corpus.select(split="train", rendered=True), corpus.select(split="test", kind="probe")
         trained, log = training.train_generator(clips, **settings, devices=devices, vgg=vgg, lambdas=numbers(weight),
-                                                validation=corpus.select(split="test", kind="probe"))
+                                                validation=validation)
         if not first_process():
             return
         save_generator(out / "generator.safetensors", trained)
+        if finetune:
+            before = training.generator_gain(settings["start"], generator_pairs(validation, trained.config.size))
+            typer.echo(f"PSNR on the last fifth of the film: {before['psnr']} dB before, {log[-1]['psnr']} after")
     with atomic_path(out / f"{network}.log.json") as temporary:
         temporary.write_text(json.dumps(log, indent=1))
     typer.echo(f"{out / (network + '.safetensors')}: {json.dumps(log[-1])}")

@@ -7,12 +7,14 @@ Paper: 3.2.4, 3.3.1. Notebooks: 04_mapper, 05_generator.
 """
 
 from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .animation import LIPS, N_ATTRIBUTES, UPPER, column
+from .animation import FPS, LIPS, N_ATTRIBUTES, UPPER, column
 from .corpus import PROBE_TRAIN
 from .discretize import Discretizer
 from .files import InputError
@@ -197,6 +199,39 @@ def pair_batch(data: list, batch: int, noise: torch.Generator, window: int = 1) 
         rows.append(pair)
     I_src, Z_src, I_tgt, Z_tgt = (torch.stack(column) for column in zip(*rows))
     return I_src.to(memory_format=torch.channels_last), Z_src, I_tgt.to(memory_format=torch.channels_last), Z_tgt
+
+
+@dataclass(frozen=True)
+class Film:
+    """Part of a film of one person as training asks for it: pictures (T, S, S, 3) uint8 and what was measured there."""
+
+    pictures: np.ndarray
+    Y: np.ndarray  # (T, 23)
+    kind: str = "speech"
+
+    def frames(self) -> np.ndarray:
+        return self.pictures
+
+    def animation(self) -> np.ndarray:
+        return self.Y
+
+    def truth(self) -> dict:
+        raise InputError("nobody knows the exact motion of a person")
+
+
+def one_person(video: str | Path, size: int) -> tuple[Film, Film]:
+    """A film of one person -> its first four fifths to learn from, and the rest to see whether that helped.
+
+    Raises InputError for a film that `vision.extract` cannot measure, or one under 4 s. Notebook: 07_your_own_face.
+    """
+    from .vision import extract
+
+    found = extract(video, size)
+    T = len(found["frames"])
+    if T < 100:
+        raise InputError(f"{video} is {T / FPS:.1f} s long: give 4 s or more of one person")
+    cut = T * 4 // 5
+    return tuple(Film(found["frames"][part], found["animation"][part]) for part in (np.s_[:cut], np.s_[cut:]))
 
 
 def random_turns(batch: int, noise: torch.Generator) -> Tensor:

@@ -43,6 +43,7 @@ PRESETS = {  # what the command `dirfa-edu train` runs
                "paper": {"steps": 400_000, "batch": 64, "window": 150, "ordinal": 0.0}},
     "generator": {"notebook": {"minutes": 0.8, "config": GeneratorConfig(size=64, width=24)},
                   "shipped": {"steps": 13000, "config": GeneratorConfig()},
+                  "finetune": {"minutes": 10.0, "lr": 1e-4},  # one person, from the shipped weights
                   "paper": {"steps": 300_000, "config": GeneratorConfig(size=256, width=64)}},
 }
 
@@ -146,19 +147,21 @@ def mapper_bits(network: MappingNetwork, data: list) -> dict[str, float]:
 def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *, steps: int | None = None,
                     minutes: float | None = None, batch: int = 8, lr: float = 4e-4, seed: int = 0,
                     validation: list | None = None, adversarial_from: float = 0.6, lambdas: dict | None = None,
-                    vgg: str | Path | None = None, checkpoint: str | Path | None = None, device: str = "auto",
-                    devices: int = 1, progress: bool = True, every: int = 250) -> tuple[GenerationNetwork, list[dict]]:
+                    start: GenerationNetwork | None = None, vgg: str | Path | None = None,
+                    checkpoint: str | Path | None = None, device: str = "auto", devices: int = 1, progress: bool = True,
+                    every: int = 250) -> tuple[GenerationNetwork, list[dict]]:
     """Train a generation network on rendered clips -> (network in evaluation mode, log of figures).
 
     After `adversarial_from` of the budget the discriminator and its attribute head join pixels and phi. `lambdas`
-    changes weights of `losses.LAMBDAS`; 0 switches a term off. `vgg` is a file of VGG-19 weights to be phi. The log's
+    changes weights of `losses.LAMBDAS`; 0 switches a term off. `start` is a trained network to go on from, which stays
+    as it is; its config counts. `vgg` is a file of VGG-19 weights to be phi. The log's
     rows hold step, loss, and PSNR on `validation` clips with the gain over copying the source (`psnr`, `gain`); beside
     `checkpoint` a picture shows sources, truth and what was made. `devices` as for `train_mapper`.
     Paper: Eq. 6-10. Notebook: 05_generator.
     """
     if devices > 1 and (not steps or batch % devices):
         raise InputError(f"{devices} devices need a budget of steps, and a batch that they can share, not {batch}")
-    weight = losses.weights(lambdas)
+    weight, config = losses.weights(lambdas), start.config if start else config
     probes = [clip for clip in clips if getattr(clip, "kind", "") == "probe"]
     # probes hold rare expressions: twice as often; but their frames are no sequence
     clips = clips + probes if config.window == 1 else [clip for clip in clips if clip not in probes]
@@ -167,7 +170,7 @@ def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *,
     torch.manual_seed(seed)
     noise, fabric = torch.Generator().manual_seed(seed), pick_device(device, devices)
     first, mine = fabric.is_global_zero, slice(fabric.global_rank, None, devices)  # each device's share of a batch
-    G, D = GenerationNetwork(config), Discriminator(config.size)
+    G, D = deepcopy(start).train() if start else GenerationNetwork(config), Discriminator(config.size)
     G, D = (net.to(memory_format=torch.channels_last) for net in (G, D))
     average = deepcopy(G).eval().to(fabric.device)
     phi = (load_vgg19(vgg) if vgg else load_face_resnet()).to(fabric.device)

@@ -175,3 +175,46 @@ def test_two_processes_train_as_one(tmp_path):
         assert out.returncode == 0, out.stderr[-2000:]
         curves.append(json.loads(out.stdout.strip().splitlines()[-1]))
     assert len(curves[0]) == 4 and np.abs(np.subtract(*curves)).max() < 0.01 * np.abs(curves[0]).max()
+
+
+@pytest.fixture(scope="module")
+def stranger():
+    """A film of an actor nobody was trained on, as a user's own film would come: mp4, no truth."""
+    return Corpus("samples").select(split="test", kind="speech", rendered=True)[0].video
+
+
+def test_a_film_of_one_person_is_cut_into_what_is_learned_and_what_is_held_back(stranger, tmp_path):
+    learned, held = examples.one_person(stranger, 64)
+    whole = len(learned.frames()) + len(held.frames())
+    assert len(learned.frames()) == len(learned.animation()) == whole * 4 // 5 and len(held.animation()) >= whole / 5
+    assert examples.known_truth(learned) == {} and learned.frames().shape[1:] == (64, 64, 3)
+    from dirfa_edu.video import read_mp4, write_mp4
+
+    write_mp4(tmp_path / "short.mp4", read_mp4(stranger)[0][:60])
+    with pytest.raises(InputError, match="4 s or more"):
+        examples.one_person(tmp_path / "short.mp4", 64)
+
+
+def test_finetuning_goes_on_from_the_network_given_and_leaves_it_alone(stranger):
+    learned, held = examples.one_person(stranger, 64)
+    torch.manual_seed(0)
+    start = GenerationNetwork(TINY).eval()
+    before = {name: x.clone() for name, x in start.state_dict().items()}
+    settings = {"validation": [held], "progress": False, "device": "cpu", "lambdas": {"adv": 0, "attr": 0}}
+    tuned, log = training.train_generator([learned], steps=1, lr=0.0, start=start, **settings)
+    assert all(torch.equal(x, tuned.state_dict()[name]) for name, x in before.items())  # lr 0: nothing but `start`
+    tuned, log = training.train_generator([learned], steps=60, lr=1e-3, start=start, **settings)
+    assert tuned.config == TINY and all(torch.equal(x, start.state_dict()[name]) for name, x in before.items())
+    untuned = training.generator_gain(start, examples.generator_pairs([held], 64))
+    assert log[-1]["psnr"] > untuned["psnr"] + 0.5
+
+
+def test_the_command_tunes_the_shipped_generator_and_talks_with_it(stranger, tmp_path, capsys):
+    from dirfa_edu import cli
+
+    cli.train("generator", finetune=stranger, steps=2, out=tmp_path, device="cpu")
+    said = capsys.readouterr().out
+    assert "dB before" in said and (tmp_path / "generator.safetensors").is_file()
+    for wrong in ({"network": "mapper"}, {"finetune": tmp_path / "nobody.mp4"}):
+        with pytest.raises(InputError):
+            cli.train(**{"network": "generator", "finetune": stranger, "steps": 2, "out": tmp_path, **wrong})

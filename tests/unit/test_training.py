@@ -297,5 +297,5 @@ def test_copying_the_source_is_the_generators_zero():
 
 
 def test_presets_name_every_kind_of_run():
-    assert set(training.PRESETS["generator"]) == {"notebook", "shipped", "paper"}
+    assert set(training.PRESETS["generator"]) == {"notebook", "shipped", "paper", "finetune"}
     assert set(training.PRESETS["mapper"]) == {"notebook", "shipped", "paper", "audio"}
