@@ -111,7 +111,7 @@ def mapper_batch(data: list, bins: Discretizer, batch: int, window: int, noise: 
     moved[..., UPPER] = torch.where(follow, elsewhere, moved[..., UPPER])
     y[..., UPPER] = torch.where(follow & (true >= 0), elsewhere + (true - elsewhere).clamp(-speed, speed), true)
     previous = torch.where(started, moved.clamp(0, bins.bins - 1), previous)
-    A = augment(rooms(A, noise), noise)
+    A = augment(A, noise)
     A[torch.rand(batch, generator=noise) < AUDIO_DROPPED] = NO_AUDIO
     return A, previous, y, pinned
 
@@ -123,23 +123,8 @@ def drift(batch: int, attributes: int, window: int, noise: torch.Generator) -> T
     return nn.functional.interpolate(knots, window, mode="linear").transpose(1, 2)
 
 
-def rooms(A: Tensor, noise: torch.Generator) -> Tensor:
-    """Other rooms: sound dies away slowly, and silence is never complete. A (B, T, 400) -> the same shape.
-
-    Each mel band falls by at most 0.3 to 3 dB in 10 ms, from 5 to 50 dB under what was heard, and not under a hum of
-    at most -65 dB. Without it a /p/ is as silent as a synthesizer makes it, and real ones are not recognised.
-    """
-    B, T, _ = A.shape
-    fall, under, hum = (low + (high - low) * torch.rand(B, 1, 1, 1, generator=noise)  # 100 dB are 1
-                        for low, high in ((0.003, 0.03), (0.05, 0.5), (-0.2, 0.35)))
-    mel, time = A.view(B, T, 20, 20), torch.arange(20)[:, None]  # (B, T, time, mel)
-    echo = (mel + fall * time).cummax(dim=2).values - fall * time - under
-    hum = hum - 0.1 * torch.linspace(-1, 1, 20)  # deeper bands hum more
-    return torch.maximum(mel.maximum(echo), hum).view(B, T, -1)  # (B, T, 400)
-
-
 def augment(A: Tensor, noise: torch.Generator) -> Tensor:
-    """Other microphones and voices: a random level, tilt, shift and stretch along the mel axis for each window of A.
+    """Other rooms and voices: a random level, tilt, shift and stretch along the mel axis for each window of A.
 
     A (B, T, 400) -> the same shape. A longer or shorter vocal tract moves all resonances by a factor, so the stretch
     is another speaker.

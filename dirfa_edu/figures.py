@@ -1,6 +1,6 @@
 """The paper's figures from our own trials: the masks, and film strips of methods, ablations and further draws.
 
-Paper: Figures 2, 3, 5, 6. Notebook: 06_evaluation.
+Figure 4 of the paper shows its own Table 2; ours has no strip. Paper: Figures 2, 3, 5, 6. Notebook: 06_evaluation.
 """
 
 from pathlib import Path

@@ -4,7 +4,7 @@ What is compared with the paper is the direction of each claim, never its number
 small, the training minutes instead of days, the SyncNet and the landmarks others. Seeds are trainings; intervals are
 over them, and a claim holds where the difference it speaks of is beyond chance.
 
-Paper: Tables 1, 4, 5, Figures 2, 3, 5, 6. Notebook: 06_evaluation.
+Paper: Tables 1, 2, 4, 5, Figures 2, 3, 5, 6. Notebook: 06_evaluation.
 """
 
 import csv
@@ -16,7 +16,7 @@ import numpy as np
 
 from .files import InputError, atomic_path, make_folder
 from .metrics import HUMAN_EBR
-from .trials import PRESETS, UNTRAINED, run
+from .trials import PRESETS, SUBJECT, UNTRAINED, run
 
 # name -> row -> which trial, and which of its methods
 TABLES = {
@@ -24,6 +24,8 @@ TABLES = {
                "deterministic (MakeItTalk's kind)": ("w/o Prob", "ours"),
                "pose of the recording (PC-AVS's kind)": ("w/o Prob", "true pose"), "ours": ("full", "ours"),
                "ours, shipped weights": (UNTRAINED, "shipped"), "truth": (UNTRAINED, "truth")},
+    "table2": {"tuned, lips alone (Wang et al.'s kind)": (SUBJECT, "lips alone"),
+               "tuned, emotion told (EVP's kind)": (SUBJECT, "emotion told"), "ours, not tuned": (SUBJECT, "ours")},
     "table4": {"w/o Prob": ("w/o Prob", "ours"), "w/o TBM": ("w/o TBM", "ours"), "Full Model": ("full", "ours"),
                "w/o TBM, measured tracks": ("w/o TBM, measured", "ours"),
                "Full Model, measured tracks": ("full, measured", "ours")},
@@ -39,6 +41,8 @@ def _six(**rows: tuple) -> dict[str, dict]:
 PAPER = {
     "table1": _six(ATVG=(28.79, 0.376, 4.28, 5.45, 0.57, None), MakeItTalk=(29.15, 0.320, 6.13, 5.11, 1.08, 0.39),
                    PC_AVS=(29.42, 0.354, 4.67, 5.39, 0.36, None), Ours=(29.56, 0.331, 4.45, 5.82, 0.25, 0.31)),
+    "table2": _six(**{"Wang et al.": (28.67, 0.366, 11.94, 2.38, 1.70, None),
+                      "EVP": (28.90, 0.307, 8.23, 4.21, 0.88, None), "Ours": (28.42, 0.391, 6.45, 5.09, 0.63, 0.35)}),
     "table4": _six(**{"w/o Prob": (29.52, 0.318, 4.71, 5.60, 0.43, None),
                       "w/o TBM": (29.38, 0.347, 6.22, 4.39, 0.74, 0.59),
                       "Full Model": (29.56, 0.331, 4.45, 5.82, 0.25, 0.31)}),
@@ -49,7 +53,7 @@ FILMED = {"psnr": ("PSNR, dB ↑", 2), "acd": ("ACD ↓", 3), "lmd": ("LMD, px �
           "s_off": ("S_off, frames ↓", 2), "ebr": ("EBR, 1/s", 2)}
 MOVED = {"lip_one": ("lip error ↓", 3), "motion_upper": ("expression, share of truth", 2),
          "motion_pose": ("pose, share of truth", 2), "jitter_pose": ("pose steps, share of truth", 2)}
-COLUMNS = {"table1": FILMED | MOVED, "table4": FILMED | MOVED,
+COLUMNS = {"table1": FILMED | MOVED, "table2": FILMED, "table4": FILMED | MOVED,
            "table5": {"lmd": FILMED["lmd"], "lip_one": MOVED["lip_one"], "floor": ("error of the bins alone", 4),
                       "ebr": FILMED["ebr"]}}
 NEIGHBOURS = ("D = 250", "D = 500", "D = 750")
@@ -58,11 +62,11 @@ PLATEAU = 0.05  # share of LMD by which what lies on a plateau may differ
 
 def reproduce(name: str, preset: str = "laptop", seeds: int = 1, out: str | Path = "results",
               clips: tuple[list, list] | None = None, films: bool = True, progress: bool = True) -> str:
-    """Run "table1", "table4" or "table5" and write name.md, name.csv and name.json into `out`; return the Markdown.
+    """Run "table1", "table2", "table4" or "table5": write name.md, .csv and .json into `out`, return the Markdown.
 
     `seeds` trainings of each variant; `clips` are (training, test) lists of Clip, the sample corpus if not given;
     without `films` nothing is drawn, and only animations are measured.
-    Raises InputError for another name or preset. Paper: Tables 1, 4 and 5. Notebook: 06_evaluation.
+    Raises InputError for another name or preset. Paper: Tables 1, 2, 4 and 5. Notebook: 06_evaluation.
     """
     from .training import load_pretrained
 
@@ -74,6 +78,8 @@ def reproduce(name: str, preset: str = "laptop", seeds: int = 1, out: str | Path
         raise InputError(f"give at least one seed, not {seeds}")
     out, (train, test) = make_folder(out), clips or samples(PRESETS[preset]["clips"])
     generator = load_pretrained("generator") if films else None
+    if name == "table2" and not films:
+        raise InputError("Table 2 compares generators: it cannot do without films")
     trials = {variant: [run(variant, seed, preset, train, test, out / "runs", generator, progress)
                         for seed in range(seeds)] for variant in dict.fromkeys(v for v, _ in TABLES[name].values())}
     results = rows_of(name, trials)
@@ -169,6 +175,18 @@ def judge(name: str, results: dict) -> list[dict]:
             lower("a face that moves little has the better ACD", plain, ours, "acd", "ACD"),
             natural_blinks(ours),
             claim("the methods without blinks look worse to people", None, "nobody has rated: see the user study"),
+        ]
+    if name == "table2":
+        wang, evp, ours = TABLES[name]
+        return [
+            higher("tuning to the person gives the better PSNR", evp, ours, "psnr", "PSNR"),
+            lower("tuning to the person gives the better ACD", evp, ours, "acd", "ACD"),
+            lower("ours has the better LMD", ours, min((wang, evp), key=lambda row: mean(row, "lmd")), "lmd", "LMD"),
+            higher("ours has the better S_conf", ours, max((wang, evp), key=lambda row: mean(row, "s_conf")), "s_conf",
+                   "S_conf"),
+            lower("ours has the better S_off", ours, min((wang, evp), key=lambda row: mean(row, "s_off")), "s_off",
+                  "S_off"),
+            natural_blinks(ours),
         ]
     if name == "table4":
         full, plain, blind, blind_measured, measured = "Full Model", "w/o Prob", "w/o TBM", *list(TABLES[name])[3:]

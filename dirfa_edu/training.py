@@ -26,7 +26,6 @@ from .examples import (
     mapper_tracks,
     pair_batch,
     random_turns,
-    rooms,
     seen_in_training,
 )
 from .files import InputError, data_path, save_png
@@ -90,7 +89,7 @@ def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: i
     torch.manual_seed(seed)
     noise, network = torch.Generator().manual_seed(seed), MappingNetwork(config, bins)
     heard = torch.cat([A for A, _ in data]).split(window)
-    network.whiten(torch.cat([augment(rooms(A[None], noise), noise)[0] for A in heard]))  # as it will come in training
+    network.whiten(torch.cat([augment(A[None], noise)[0] for A in heard]))  # as it will come in training
     average = deepcopy(network).eval()
     optimizer = torch.optim.AdamW(network.parameters(), lr, betas=(0.9, 0.98), weight_decay=0.05, fused=True)
     model, optimizer = fabric.setup(network, optimizer)

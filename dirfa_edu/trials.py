@@ -9,6 +9,7 @@ on from its checkpoint.
 Paper: 4.3, 4.5. Notebook: 06_evaluation.
 """
 
+import hashlib
 import json
 import math
 from dataclasses import asdict, replace
@@ -27,7 +28,7 @@ from .mapper import MapperConfig, MappingNetwork
 from .metrics import acd, diversity, ebr, frechet_animation, jitter, lip_errors, lmd, psnr, s_off
 from .sampling import generate
 from .sync import distances, load_sync, mouth_crops, score
-from .training import load_pretrained, train_mapper
+from .training import load_pretrained, train_generator, train_mapper
 from .vision import landmarks
 
 # what differs from the full model. "measured" is no part of the model: it learns from tracks as OpenFace sees them
@@ -36,12 +37,12 @@ VARIANTS = {
     **{f"D = {D}": {"bins": D} for D in (10, 100, 250, 750)},
     "full, measured": {}, "w/o TBM, measured": {"bias": "sinusoidal"},
 }
-UNTRAINED = "untrained"  # the trial of what needs no training here
-# steps of 12 windows of 75 frames; test clips; samples drawn of each; the small network is for tests
+UNTRAINED, SUBJECT = "untrained", "subject"  # what needs no training here; the generator tuned to one person
+# steps of 12 windows of 75 frames, and of tuning; test clips; samples of each; the small network is for tests
 PRESETS = {
-    "smoke": {"steps": 3, "clips": 2, "samples": 2, "config": {"d_model": 16, "layers": 1, "heads": 2}},
-    "laptop": {"steps": 800, "clips": 20, "samples": 5, "config": {}},
-    "full": {"steps": 6000, "clips": 25, "samples": 10, "config": {}},
+    "smoke": {"steps": 3, "tuning": 2, "clips": 2, "samples": 2, "config": {"d_model": 16, "layers": 1, "heads": 2}},
+    "laptop": {"steps": 800, "tuning": 200, "clips": 20, "samples": 5, "config": {}},
+    "full": {"steps": 6000, "tuning": 2000, "clips": 25, "samples": 10, "config": {}},
 }
 AGES, PART = 300, 75  # frames of a long clip, and of the parts in which bits are counted: training sees one part
 
@@ -81,13 +82,14 @@ def run(variant: str, seed: int, preset: str, train: list, test: list, folder: P
     Without a generator nothing that needs pictures is measured. Beside the JSON lie the animations of the first clip,
     for figures. Raises InputError for an unknown variant.
     """
-    if variant not in (*VARIANTS, UNTRAINED):
-        raise InputError(f"no variant {variant!r}: choose one of {', '.join([UNTRAINED, *VARIANTS])}")
+    if variant not in (*VARIANTS, UNTRAINED, SUBJECT):
+        raise InputError(f"no variant {variant!r}: choose one of {', '.join([UNTRAINED, SUBJECT, *VARIANTS])}")
     options = PRESETS[preset]
     config = replace(MapperConfig(), **options["config"], **VARIANTS.get(variant, {}))
     # what the result depends on: a stored trial with another recipe is not used
     recipe = {"config": asdict(config), "steps": options["steps"], "samples": options["samples"], "seed": seed,
-              "train": [clip.name for clip in train], "test": [clip.name for clip in test], "films": bool(generator)}
+              "train": [clip.name for clip in train], "test": [clip.name for clip in test],
+              "generator": generator and digest(generator)}
     stem = f"{variant.replace('/', '').replace(' ', '').replace(',', '-')}-{preset}-seed{seed}"
     finished, checkpoint = make_folder(folder) / f"{stem}.json", folder / f"{stem}.ckpt"
     if finished.is_file():
@@ -99,23 +101,67 @@ def run(variant: str, seed: int, preset: str, train: list, test: list, folder: P
             pass  # not one of ours, or of an older version: it is made again
         checkpoint.unlink(missing_ok=True)
     trial = {"recipe": recipe, "animations": f"{stem}.npz", "clips": {}}
-    if variant == UNTRAINED:
+    if variant == SUBJECT:
+        others = [run(name, seed, preset, train, test, folder, generator, progress) for name in ("w/o Prob", "full")]
+        trial["clips"] = subject(*others, folder, test, generator, options["tuning"], seed, progress)
+    elif variant == UNTRAINED:
         network = load_pretrained("mapper")
     else:
         network, _ = train_mapper(train, config, steps=options["steps"], seed=seed, checkpoint=checkpoint,
                                   measured=variant.endswith("measured"), progress=progress)
         if config.probabilistic:
             trial["bits_by_age"] = bits_by_age(network, test)
-    for clip in test:
+    kept = {}
+    for clip in test if variant != SUBJECT else []:
         shown = methods(variant, network, clip, options["samples"], seed)
         trial["clips"][clip.name] = {name: figures(clip, Y, network, generator) for name, Y in shown.items()}
         if clip is test[0]:
-            with atomic_path(finished.with_name(trial["animations"])) as temporary, open(temporary, "wb") as file:
-                np.savez_compressed(file, **{name: Y[:2].astype(np.float16) for name, Y in shown.items()})
+            kept |= {name: Y[:2].astype(np.float16) for name, Y in shown.items()}
+        if variant == "w/o Prob":
+            kept[clip.name] = shown["ours"][0].astype(np.float16)  # for what `subject` makes of it
+    with atomic_path(finished.with_name(trial["animations"])) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **kept)
     with atomic_path(finished) as temporary:
         temporary.write_text(json.dumps(rounded(trial)))
     checkpoint.unlink(missing_ok=True)
     return rounded(trial)
+
+
+def subject(plain: dict, full: dict, folder: Path, test: list, generator: GenerationNetwork | None, steps: int,
+            seed: int, progress: bool) -> dict:
+    """Figures of one person's clips: the generator tuned to the first half of them, shown on the others.
+
+    On the tuned one, lips of the network without probabilities, alone (as Wang et al.) and under the expression that a
+    label tells, which is the clip's mean (as EVP); ours on the generator as it is shipped. Paper: Table 2.
+    """
+    if generator is None:
+        raise InputError("Table 2 tunes a generator: it needs films")
+    people = [clip.actor for clip in test]
+    clips = [clip for clip in test if clip.actor == max(sorted(set(people)), key=people.count)]
+    learned, shown = clips[:len(clips) // 2], clips[len(clips) // 2:]
+    if not learned:
+        raise InputError("Table 2 needs two test clips or more of one person")
+    tuned, _ = train_generator(learned, steps=steps, lr=1e-4, seed=seed, start=generator, progress=progress)
+    out = {}
+    with np.load(folder / plain["animations"]) as animations:
+        for clip in shown:
+            truth = true_animation(clip)
+            still = np.repeat(truth[:1], len(truth), axis=0)
+            still[:, LIPS] = animations[clip.name][:, LIPS]
+            told = still.copy()
+            told[:, UPPER] = truth[:, UPPER].mean(0)
+            out[clip.name] = {name: {"ebr": ebr(Y[:, BLINK[0]])} | film_figures(clip, Y, tuned)
+                              for name, Y in (("lips alone", still), ("emotion told", told))}
+            out[clip.name]["ours"] = full["clips"][clip.name]["ours"]
+    return out
+
+
+def digest(network: torch.nn.Module) -> str:
+    """A name for weights that changes with them."""
+    whole = hashlib.sha256()
+    for tensor in network.state_dict().values():
+        whole.update(tensor.numpy().tobytes())
+    return whole.hexdigest()[:12]
 
 
 def rounded(x):
