@@ -129,13 +129,13 @@ def numbers(given: list[str] | None) -> dict[str, float]:
 
 
 @app.command()
-def evaluate(what: Annotated[str, typer.Argument(help="mapper, generator, or talk")],
+def evaluate(what: Annotated[str, typer.Argument(help="mapper, generator, sync, or talk")],
              folder: Annotated[Path | None, typer.Argument(help="with talk: the folder that holds the videos")] = None,
              weights: Annotated[Path | None, typer.Option(help="instead of the shipped ones")] = None,
              json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here too")] = None,
              ) -> None:
     """Measure a network on the test split of the sample corpus, or the talking faces in a folder (report.html)."""
-    from .evaluate import evaluate_mapper
+    from .evaluate import evaluate_mapper, evaluate_sync
     from .evaluate_generator import evaluate_generator
     from .report_card import evaluate_talk
 
@@ -144,12 +144,12 @@ def evaluate(what: Annotated[str, typer.Argument(help="mapper, generator, or tal
             raise InputError("which videos? Give their folder: dirfa-edu evaluate talk FOLDER")
         figures = evaluate_talk(folder)
         typer.echo(f"{folder / 'report.html'}: {len(figures)} videos")
-    elif what in (runs := {"mapper": evaluate_mapper, "generator": evaluate_generator}):
+    elif what in (runs := {"mapper": evaluate_mapper, "generator": evaluate_generator, "sync": evaluate_sync}):
         figures = runs[what](weights)
         for name, value in figures.items():
             typer.echo(f"{name:45s} {value}")
     else:
-        raise InputError(f"nothing to evaluate called {what!r}: choose mapper, generator or talk")
+        raise InputError(f"nothing to evaluate called {what!r}: choose mapper, generator, sync or talk")
     if json_file:
         with atomic_path(json_file) as temporary:
             temporary.write_text(json.dumps(figures, indent=1))

@@ -178,6 +178,33 @@ def stability(mapper: MappingNetwork, seconds: float, seed: int = 0) -> dict[str
             f"{seconds:.0f} s: windows as in training, second half": round(float(inside[half:].mean()), 3)}
 
 
+def evaluate_sync(weights: str | Path | None = None, farthest: int = 8, seed: int = 0) -> dict[str, float]:
+    """Figures of a SyncNet by name, on the filmed test clips, unseen actors and sentences: how often it finds, to the
+    frame, by how much the sound was moved, and how surely (area under the ROC curve) its confidence tells a clip's own
+    sound from the same sound with its frames shuffled, and from another clip's. Notebook: 06_evaluation.
+    """
+    from .sync import distances, load_sync, mouth_crops, score
+
+    network, noise, found = load_sync(weights), np.random.default_rng(seed), []
+    films = Corpus("samples").select(split="test", kind="speech", rendered=True)
+    pairs = [(mouth_crops(clip.frames()), clip.features()) for clip in films]
+    confidence: dict[str, list] = {"own": [], "shuffled": [], "another clip's": []}
+    for i, (crops, A) in enumerate(pairs):
+        T = min(len(crops), len(A))
+        for shift in range(-farthest, farthest + 1):
+            moved = (crops[shift:T], A[:T - shift]) if shift >= 0 else (crops[:T + shift], A[-shift:T])
+            found.append(score(distances(network, *moved))[1] == -shift)
+        for name, sound in (("own", A[:T]), ("shuffled", A[noise.permutation(T)]),
+                            ("another clip's", np.resize(pairs[(i + 1) % len(pairs)][1], (T, A.shape[1])))):
+            confidence[name].append(score(distances(network, crops[:T], sound))[0])
+    out = {f"sound moved by up to {farthest} frames, found to the frame": float(np.mean(found))}
+    for name in ("shuffled", "another clip's"):
+        higher = np.subtract.outer(confidence["own"], confidence[name]) > 0
+        out[f"own sound against {name}, area under ROC"] = float(higher.mean())
+    return {name: round(value, 3) for name, value in
+            (out | {f"S_conf, {name} sound": float(np.mean(values)) for name, values in confidence.items()}).items()}
+
+
 def wasserstein(a: np.ndarray, b: np.ndarray) -> float:
     """How far the values of one histogram must move, on average, to become the other, in the attribute's own unit."""
     from scipy.stats import wasserstein_distance

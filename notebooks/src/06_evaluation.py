@@ -24,7 +24,6 @@
 # a narrower question than that.
 
 # %%
-import json
 import tempfile
 
 import numpy as np
@@ -501,15 +500,10 @@ def markdown(title, heads, rows):
 
 text = [markdown("Table 1, VoxCeleb2 (paper)", names, table1), markdown(f"here, {len(tables)} clips", names, {
     name: [float(x) for x in row] for name, row in here.items()})]
-for table, title in (("table4", "Table 4, ablations"), ("table5", "Table 5, LMD over D")):
-    paper = {name: list(row.values()) for name, row in reproduce.PAPER[table].items()}
-    text.append(markdown(f"{title} (paper)", next(iter(reproduce.PAPER[table].values())), paper))
-    stored = data_path("results", f"{table}.json")
-    if not stored.is_file():
-        text.append(f"{title}, here: *not measured yet*. `dirfa-edu reproduce {table}` measures it.")
-        continue
-    claims = json.loads(stored.read_text())["claims"]
-    text.append(markdown(f"{title}: claim", ["here", "figures"], {c["claim"]: [c["verdict"], c["reason"]] for c in claims}))
+for table in reproduce.TABLES:
+    stored = data_path("results", f"{table}.md")
+    missing = f"# {table.replace('table', 'Table ')}, here: *not measured yet*. `dirfa-edu reproduce {table}` measures it."
+    text.append((stored.read_text() if stored.is_file() else missing).replace("# ", "#### ", 1))
 display(Markdown("\n\n".join(text)))
 
 # %% [markdown]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from dirfa_edu import evaluate
 from dirfa_edu.animation import column
@@ -79,3 +80,19 @@ def test_calibration_sorts_frames_by_the_laws_probability(monkeypatch):
     assert rows[:, 2].tolist() == [100] * 4
     assert np.allclose(rows[:, 0], [0.125, 0.375, 0.625, 0.875], atol=0.05)
     assert np.allclose(rows[:, 1], rows[:, 0] / 2, atol=0.02)
+
+
+def test_the_shipped_syncnet_finds_known_shifts_and_knows_its_own_sound():
+    figures = evaluate.evaluate_sync()
+    assert figures["sound moved by up to 8 frames, found to the frame"] >= 0.95
+    assert figures["own sound against shuffled, area under ROC"] >= 0.95
+
+
+def test_a_syncnet_that_knows_nothing_finds_nothing(tmp_path):
+    from dirfa_edu.sync import SyncNet, save_sync
+
+    torch.manual_seed(0)
+    save_sync(tmp_path / "sync.safetensors", SyncNet())
+    figures = evaluate.evaluate_sync(tmp_path / "sync.safetensors", farthest=1)
+    assert figures["sound moved by up to 1 frames, found to the frame"] < 0.4
+    assert 0.2 < figures["own sound against another clip's, area under ROC"] < 0.8
