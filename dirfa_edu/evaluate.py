@@ -14,7 +14,7 @@ from .discretize import Discretizer
 from .examples import held_out, mapper_tracks
 from .files import data_path
 from .mapper import MappingNetwork, load_mapper
-from .metrics import diversity, ebr, jitter
+from .metrics import coverage, diversity, dynamics_deviation, ebr, jitter
 from .sampling import generate
 from .training import load_pretrained, mapper_bits
 
@@ -81,7 +81,8 @@ def evaluate_mapper(weights: str | Path | None = None, samples: int = 10, seed: 
     spread: dict[str, list] = {group: [] for group in GROUPS}
     steps: dict[str, list] = {group: [] for group in GROUPS}
     closed: dict[str, list] = {}
-    blinks, errors, values = [], [], ([], [])
+    covered: dict[str, list] = {group: [] for group in GROUPS}
+    blinks, errors, livelier, values = [], [], [], ([], [])
     for clip in clips + corpus.select(kind="real"):
         truth = clip.truth()
         if "clean" not in truth:
@@ -97,11 +98,14 @@ def evaluate_mapper(weights: str | Path | None = None, samples: int = 10, seed: 
             steps[group].append((np.mean([step[group] for step in ours]), law[group]))
         if "draws" in truth:
             ours, law = diversity(Y), diversity(truth["draws"])
+            share = coverage(Y, truth["draws"])
             for group in GROUPS:
                 spread[group].append((ours[group], law[group]))
+                covered[group].append(share[group])
             for kept, tracks in zip(values, (Y, truth["draws"])):
                 kept.append(tracks.reshape(-1, N_ATTRIBUTES))  # (samples * T, 23)
         errors.append(lip_errors(Y, clean))
+        livelier += [dynamics_deviation(y, clean) for y in Y]
         blinks += [ebr(y[:, column("AU45")]) for y in Y]
         closed.setdefault(heard, []).append(np.sum([closed_lips(y, clip.phones()) for y in Y], axis=0))
     for voice, rows in sorted(lips.items()):
@@ -115,7 +119,12 @@ def evaluate_mapper(weights: str | Path | None = None, samples: int = 10, seed: 
         for group in GROUPS:
             ours, law = np.mean(pairs[group], axis=0)
             out[f"{name} {group}, ratio to the law"] = round(float(ours / law), 3)
-    for voice, rows in [("all", sum(closed.values(), [])), *sorted(closed.items())]:
+    out |= {f"coverage of the law's draws, {group}": round(float(np.mean(covered[group])), 3) for group in GROUPS}
+    out["dynamics of the upper face, deviation"] = round(float(np.mean(livelier)), 3)
+    real, made = (sum((rows for voice, rows in closed.items() if voice.endswith("real") == is_real), [])
+                  for is_real in (True, False))
+    closed = {"all": made + real, "synthetic voices": made, "real people": real} | dict(sorted(closed.items()))
+    for voice, rows in closed.items():
         n, total = np.sum(rows, axis=0)
         out[f"lips closed at /p b m/, {voice}"] = round(float(n / max(total, 1)), 3)
     out["blinks per second"] = round(float(np.mean(blinks)), 3)

@@ -12,7 +12,7 @@ from typing import Sequence
 
 import numpy as np
 
-from .animation import FPS, GROUPS, LIPS, check_animation
+from .animation import FPS, GROUPS, LIPS, UPPER, check_animation
 from .files import InputError
 
 MOUTH_68 = list(range(48, 68))  # the mouth in the 68-point scheme
@@ -183,6 +183,21 @@ def ebr(au45: np.ndarray, fps: float = FPS) -> float:
     return float(len(peaks) * fps / len(au45))
 
 
+def ebr_from_landmarks(L: np.ndarray, fps: float = FPS) -> float:
+    """`ebr` of FaceMesh landmarks (T, 468, 2 or 3), for films without a measured AU45: how far the lids are apart, in
+    widths of the eye, against the clip's own open eyes; wholly shut counts as intensity 5.
+
+    Raises InputError where no frame has landmarks.
+    """
+    L = np.asarray(L, np.float64)[..., :2]
+    seen = np.flatnonzero(np.isfinite(L).all((1, 2)))
+    if not len(seen):
+        raise InputError("no frame has landmarks, so there are no eyes to watch")
+    gap = [np.linalg.norm(L[seen, a] - L[seen, b], axis=1) for a, b in ((159, 145), (386, 374), (33, 133), (362, 263))]
+    open_ = (gap[0] + gap[1]) / (gap[2] + gap[3])  # (seen,)
+    return ebr(np.interp(np.arange(len(L)), seen, 5 * (1 - open_ / np.quantile(open_, 0.8)).clip(0)), fps)
+
+
 def diversity(samples: np.ndarray) -> dict[str, float]:
     """How far samples (n, T, 23) of one audio lie apart: per group (lips, upper, blink, pose) the mean over pairs and
     frames of the L2 distance. AU units; in the pose group 0.1 rad and 10 mm count as one unit.
@@ -195,6 +210,32 @@ def diversity(samples: np.ndarray) -> dict[str, float]:
     pairs = [(a - b) / UNITS for a, b in combinations(samples, 2)]  # each (T, 23)
     return {name: float(np.mean([np.linalg.norm(gap[:, columns], axis=1).mean() for gap in pairs]))
             for name, columns in GROUPS.items()}
+
+
+def coverage(samples: np.ndarray, draws: np.ndarray, k: int = 3) -> dict[str, float]:
+    """How much of what the truth may do is done: per group, the share of the truth's draws (m, T, 23) to which a sample
+    (n, T, 23) of the same frame lies nearer than their own k-th nearest other draw. A frozen face covers little, and so
+    does one that does something else; n samples of the truth's own law cover 1 - C(m-1, k) / C(n+m-1, k) on average. An
+    AU step of .01, OpenFace's precision and one bin, makes no difference.
+
+    Raises InputError for k or fewer draws. Notebook: 06_evaluation.
+    """
+    samples, draws = (np.asarray(x, np.float64) / UNITS for x in (samples, draws))
+    if len(draws) <= k or samples.shape[1:] != draws.shape[1:]:
+        raise InputError(f"coverage needs more than {k} draws of as many frames as the samples, not {draws.shape}")
+    out = {}
+    for name, columns in GROUPS.items():
+        own, made = (np.linalg.norm(draws[:, None, :, columns] - other[None, :, :, columns], axis=3)
+                     for other in (draws, samples))  # (m, m, T), (m, n, T)
+        radius = np.sort(own, axis=1)[:, k]  # (m, T); entry 0 is the draw itself
+        out[name] = float((made.min(1) <= radius + 0.01 * len(columns) ** 0.5).mean())
+    return out
+
+
+def dynamics_deviation(Y: np.ndarray, truth: np.ndarray) -> float:
+    """How much livelier than the truth's an upper face is: mean over its AUs of the difference of their spread over
+    time, of animations (T, 23), in AU units; below 0 it moves too little."""
+    return float((check_animation(Y)[:, UPPER].std(0) - check_animation(truth)[:, UPPER].std(0)).mean())
 
 
 UNITS = np.array([1.0] * 17 + [0.1] * 3 + [10.0] * 3)  # what counts as one step of each attribute

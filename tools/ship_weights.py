@@ -26,10 +26,7 @@ ABOUT = {
     "generator": ("Generation network: one portrait and 23 attributes to a picture (Eq. 6), 128 px.", load_generator,
                   evaluate_generator,
                   "Trained on 26 digital actors. Real photographs are outside its experience; large turns and rare "
-                  "combinations of attributes blur. The run was one of 9000 steps with `--weight adv=0.05` and edges "
-                  "that counted alike everywhere, taken up again to 13000 steps with today's losses; its minutes are "
-                  "those of both parts. The weights are the mean of both ends, 35 to 65 (`tools/mix_weights.py`): the "
-                  "first is nearer in PSNR, the second sharper. The share was chosen by the figures above."),
+                  "combinations of attributes blur."),
 }
 
 

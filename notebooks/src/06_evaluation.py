@@ -512,6 +512,10 @@ display(Markdown("\n\n".join(text)))
 # Do not compare sizes between the paper's rows and ours: other faces,
 # other landmarks, another SyncNet. Compare the *order* of rows. Table 3, the user study, has no row of ours until your class has rated.
 #
+# For films of your own, without a truth to compare with, there is a report card: `dirfa-edu evaluate talk FOLDER` measures
+# every film of a folder (lip sync, blinks, identity, how lively the face is, how far the films lie apart) and writes one
+# page, `report.html`, with film strips, curves and players, which needs no network.
+#
 # ## The user study
 # 83 people rated videos from 1 to 5 for realness, lip sync and expression (Table 3: ground truth 4.83, DIRFA 3.95, the
 # best other 3.16 in realness). A study needs hidden names, an order of its own for each rater, and an interval beside

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dirfa_edu import metrics
-from dirfa_edu.animation import GROUPS, LIPS, column
+from dirfa_edu.animation import GROUPS, LIPS, UPPER, column
 from dirfa_edu.files import InputError
 
 
@@ -215,3 +215,52 @@ def test_jitter_grows_with_noise_in_its_own_group():
 
 def test_s_off_is_a_difference_of_lags():
     assert metrics.s_off(3, -2) == 5 and metrics.s_off(-2, 3) == 5
+
+
+def test_coverage_of_the_truths_own_law_is_what_combinatorics_says():
+    rng = np.random.default_rng(0)
+    n, m, k = 10, 9, 3
+    found = metrics.coverage(rng.normal(size=(n, 4000, 23)), rng.normal(size=(m, 4000, 23)), k)
+    # none of n samples is among the k nearest of the n + m - 1 other points
+    missed = np.prod([(m - 1 - i) / (n + m - 1 - i) for i in range(k)])
+    assert all(value == pytest.approx(1 - missed, abs=0.02) for value in found.values())
+
+
+def test_a_frozen_or_a_strange_face_covers_little():
+    rng = np.random.default_rng(0)
+    draws = rng.normal(size=(8, 300, 23))
+    frozen, strange = np.zeros((10, 300, 23)), rng.normal(size=(10, 300, 23)) + 9
+    alike = metrics.coverage(rng.normal(size=(10, 300, 23)), draws)
+    assert metrics.coverage(strange, draws)["upper"] == 0
+    assert metrics.coverage(np.repeat(draws[:1], 10, axis=0), draws)["blink"] < 0.8 * alike["blink"]
+    assert metrics.coverage(frozen, 5 + draws)["pose"] < alike["pose"]
+    with pytest.raises(InputError):
+        metrics.coverage(frozen, draws[:3])
+
+
+def test_dynamics_are_compared_with_their_sign():
+    t = np.linspace(0, 20, 400)
+    truth = np.zeros((400, 23))
+    truth[:, UPPER] = 2 + np.sin(t)[:, None]
+    half, still = 2 + (truth - 2) / 2, np.zeros((400, 23))
+    spread = np.sin(t).std()
+    assert metrics.dynamics_deviation(half, truth) == pytest.approx(-spread / 2)
+    assert metrics.dynamics_deviation(still, truth) == pytest.approx(-spread)
+    assert metrics.dynamics_deviation(truth, half) == pytest.approx(spread / 2)
+
+
+def test_blinks_are_counted_from_eyelids_whatever_the_size_and_tilt_of_the_face():
+    L = np.zeros((100, 468, 3))
+    for corner, x in ((33, 0), (133, 30), (362, 60), (263, 90)):
+        L[:, corner, 0] = x
+    gap = np.full(100, 9.0)
+    gap[20:24] = gap[70:74] = 1.0
+    for upper, lower, x in ((159, 145, 15), (386, 374, 75)):
+        L[:, [upper, lower], 0], L[:, lower, 1] = x, gap
+    assert metrics.ebr_from_landmarks(L) == 0.5
+    turn = np.array([[0.6, -0.8, 0], [0.8, 0.6, 0], [0, 0, 1]])
+    assert metrics.ebr_from_landmarks(0.3 * L @ turn + 40) == 0.5
+    L[40:43] = np.nan  # frames without a face are no blinks
+    assert metrics.ebr_from_landmarks(L) == 0.5
+    with pytest.raises(InputError):
+        metrics.ebr_from_landmarks(np.full((9, 468, 3), np.nan))
