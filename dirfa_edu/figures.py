@@ -4,6 +4,7 @@ Figure 4 of the paper shows its own Table 2; ours has no strip. Paper: Figures 2
 """
 
 from pathlib import Path
+from textwrap import fill
 
 import numpy as np
 import torch
@@ -50,8 +51,11 @@ def draw(name: str, preset: str = "laptop", out: str | Path = "results", clips: 
 
 def masks():
     """Figure 2: the original mask beside ours."""
-    both = torch.stack([causal_mask(12), *temporally_biased_mask(12, heads=2, tau=12)])
-    return plots.attention_mask(both, "causal; temporally biased, steep and flat")
+    steep, _, flat, *_ = temporally_biased_mask(12, heads=8, tau=12)
+    fig = plots.attention_mask(torch.stack([causal_mask(12), steep, flat]))
+    for ax, title in zip(fig.axes, ("causal", "temporally biased, head 1 of 8", "head 3 of 8")):
+        ax.set_title(title, fontsize=9)
+    return fig
 
 
 def strips(name: str, preset: str, out: Path, clips: tuple[list, list], progress: bool):
@@ -72,6 +76,6 @@ def strips(name: str, preset: str, out: Path, clips: tuple[list, list], progress
         chosen = range(start, start + 5)
     else:
         chosen = np.linspace(T // 10, T - 1, 8).astype(int)
-    return plots.film_strip_figure([stack[list(chosen)] for stack in rows.values()], list(rows),
-                                   [t / 25 for t in chosen])
+    return plots.film_strip_figure([stack[list(chosen)] for stack in rows.values()], [fill(row, 14) for row in rows],
+                                   [f"frame {t}" for t in chosen])
 
