@@ -547,8 +547,8 @@ print("nods are sampled more often where the law has more of them:", bool(nod[-1
 
 # %% [markdown]
 # **What you saw.** Blinks lie near the diagonal, and smiles come about as often as they should, if not where. Nods and brow
-# raises follow the stresses, but where they are likeliest nods come little more than a third as often as the law has them,
-# and brow raises a quarter. A brow raise is two attributes at once, AU01 and AU02, and the network draws each of the 23 on
+# raises follow the stresses, but where they are likeliest nods come about half as often as the law has them, and brow
+# raises a quarter. A brow raise is two attributes at once, AU01 and AU02, and the network draws each of the 23 on
 # its own: where only one rises, nobody sees a raise.
 #
 # ## Try it: make the speech smile

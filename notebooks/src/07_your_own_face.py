@@ -26,6 +26,8 @@
 # claims may turn out otherwise for you, and that is worth a look.
 
 # %%
+import logging
+
 import numpy as np
 import torch
 
@@ -35,6 +37,7 @@ from dirfa_edu.evaluate_generator import moved
 from dirfa_edu.files import InputError
 
 torch.set_num_threads(1)
+logging.disable(logging.INFO)                    # the trainer greets on stderr
 MY_VIDEO = None                                  # for example "me.mp4"
 corpus = Corpus("samples")
 clip, FRAME = corpus[CHAPTER_CLIP], 17
