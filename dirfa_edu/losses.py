@@ -76,23 +76,24 @@ class _HeadCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx, weight: Tensor, bias: Tensor, ordinal: float, x: Tensor, y: Tensor, steps: Tensor,
                 y_previous: Tensor) -> Tensor:
-        grads = [torch.zeros_like(part) for part in (weight, bias, x, steps)]
+        grads = [torch.empty_like(part) for part in (weight, bias, x, steps)]
+        grads[2].zero_()  # the only one that sums over attributes
         total, D, padded = x.new_zeros((), dtype=torch.float32), len(bias) // y.shape[1], bool((y < 0).any())
         heads = [part.split(D, dim=-1) for part in (weight, bias.to(x.dtype), *grads[:2])]
         for j, (W, b, W_grad, b_grad) in enumerate(zip(*heads)):  # W (d, D): the head of one attribute
             near, outside = around(y_previous[:, j], steps.shape[-1] // 2, D)
             logits = torch.addmm(b, x, W).float().scatter_add_(1, near, steps[:, j].masked_fill(outside, 0).float())
-            p = F.softmax(logits, dim=1)  # (n, D)
+            log_p = F.log_softmax(logits, dim=1)  # (n, D)
             bins, target = soft_targets(y[:, j], D, ordinal)
-            total -= (target * p.gather(1, bins).clamp_min(1e-38).log()).sum()
-            slope = p.scatter_add_(1, bins, -target)  # p - target
+            total -= (target * log_p.gather(1, bins)).sum()
+            slope = log_p.exp_().scatter_add_(1, bins, -target)  # p - target
             if padded:
                 slope *= (y[:, j] >= 0)[:, None]
             grads[3][:, j] = slope.gather(1, near).masked_fill_(outside, 0)
             slope = slope.to(x.dtype)
             grads[2].addmm_(slope, W.T)
-            W_grad.addmm_(x.T, slope)
-            b_grad.add_(slope.sum(0))
+            W_grad.addmm_(x.T, slope, beta=0)
+            b_grad.copy_(slope.sum(0))
         ctx.count = (y >= 0).sum()
         ctx.save_for_backward(*grads)
         return total / ctx.count

@@ -82,7 +82,7 @@ class Block(nn.Module):
         qkv = self.qkv(self.norm_attention(x)).view(B, T, 3, self.heads, d // self.heads)  # (B, T, 3, H, N_k)
         Q, K, V = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, N_k)
         # on a CPU, and in windows this short, faster than torch's own scaled_dot_product_attention with a mask
-        return torch.softmax(Q / math.sqrt(Q.shape[-1]) @ K.transpose(-1, -2) + mask, dim=-1), V
+        return torch.softmax(Q @ K.transpose(-1, -2) / math.sqrt(Q.shape[-1]) + mask, dim=-1), V
 
     def step(self, x: Tensor, ring: Tensor, slot: int, bias: Tensor) -> Tensor:
         """One frame: x (B, d), ring (2, B, H, tau, N_k) of past keys and values, bias (1, H, 1, tau) -> (B, d)."""

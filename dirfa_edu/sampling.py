@@ -44,8 +44,8 @@ def top_k_sample(logits: Tensor, k: int, temperature: float = 1.0, top_p: float 
     if k < 1 or temperature <= 0 or not 0 < top_p <= 1:
         raise InputError("top-k sampling needs k >= 1, a temperature above 0 and top_p above 0 and at most 1, not "
                          f"{k}, {temperature} and {top_p}")
-    rows = logits.detach().flatten(0, -2).numpy()  # (n, D)
-    values, bins = likeliest(rows, min(k, logits.shape[-1]), temperature, top_p if top_p < 1 else None)
+    rows = logits.detach().numpy().reshape(-1, logits.shape[-1])  # (n, D)
+    values, bins = likeliest(rows, min(k, rows.shape[1]), temperature, top_p if top_p < 1 else None)
     return torch.from_numpy(pick(values, bins, gumbel(values.shape, generator).numpy())).view(logits.shape[:-1])
 
 
@@ -62,11 +62,11 @@ def likeliest(logits: np.ndarray, k: int, temperature: float | np.ndarray,
     """
     n, D = logits.shape
     least = np.partition(logits, D - k, axis=1)[:, D - k, None]  # (n, 1); numpy finds it in a third of torch's time
-    kept = logits >= least
-    if np.count_nonzero(kept) > n * k:
-        equal = logits == least
-        kept &= ~equal | (equal.cumsum(1) <= k - (kept & ~equal).sum(1, keepdims=True))
-    places = np.flatnonzero(kept).reshape(n, k)
+    places = np.flatnonzero(logits >= least)
+    if len(places) > n * k:
+        above, equal = logits > least, logits == least
+        places = np.flatnonzero(above | equal & (equal.cumsum(1) <= k - above.sum(1, keepdims=True)))
+    places = places.reshape(n, k)
     values, bins = logits.take(places) / temperature, places - np.arange(0, n * D, D)[:, None]
     if top_p is None:
         return values, bins

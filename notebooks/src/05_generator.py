@@ -228,7 +228,7 @@ plots.show(fig, dpi=60, alt="The source with its keypoints as dots, the generate
 
 # %% [markdown]
 # The dots need not sit on lips or eyes: nobody tells the network where. It keeps the places that help it move pixels;
-# those of the shipped network stand along the middle of the face, from the brows to the chin, and differ in depth. Two
+# those of the shipped network stand along the middle of the face, from the forehead to the chin, and differ in depth. Two
 # terms that you meet below see to them: keypoints shall keep apart, and where the picture is turned, they shall turn too.
 #
 # ## From a few points to every pixel
@@ -267,7 +267,7 @@ print("picture = keep * warped + (1 - keep) * painted: equal")
 # %% [markdown]
 # Look at the eyes and at the mouth. The irises are copied from the source, for no attribute tells their colour; nearly all
 # else is painted from warped features. Occlusion is dark where the source has nothing to give: inside the mouth, and
-# under the lids.
+# faintly where the turning head uncovers cheek and neck.
 #
 # ## Encode once, render many
 # A source is encoded one time; each frame only pays for its own motion. You check two things: eight frames at once equal
