@@ -60,6 +60,8 @@ def training_step(fast):
     G = G.to(memory_format=torch.channels_last) if fast else G
     optimizer = torch.optim.AdamW(G.parameters(), 4e-4, foreach=False, fused=fast)
     I_src, I_tgt = torch.rand(2, 8, 3, 128, 128, generator=noise)
+    if fast:  # as `examples.pair_batch` gives them
+        I_src, I_tgt = (x.to(memory_format=torch.channels_last) for x in (I_src, I_tgt))
     Z, turn = torch.zeros(8, 23), random_turns(8, noise)
 
     def step():
