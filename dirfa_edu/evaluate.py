@@ -192,7 +192,7 @@ def evaluate_sync(weights: str | Path | None = None, farthest: int = 8, seed: in
     frame, by how much the sound was moved, and how surely (area under the ROC curve) its confidence tells a clip's own
     sound from the same sound with its frames shuffled, and from another clip's. Notebook: 06_evaluation.
     """
-    from .sync import distances, load_sync, mouth_crops, score
+    from .sync import distances, load_sync, mouth_crops, score, shifted
 
     network, noise, found = load_sync(weights), np.random.default_rng(seed), []
     films = Corpus("samples").select(split="test", kind="speech", rendered=True)
@@ -201,8 +201,7 @@ def evaluate_sync(weights: str | Path | None = None, farthest: int = 8, seed: in
     for i, (crops, A) in enumerate(pairs):
         T = min(len(crops), len(A))
         for shift in range(-farthest, farthest + 1):
-            moved = (crops[shift:T], A[:T - shift]) if shift >= 0 else (crops[:T + shift], A[-shift:T])
-            found.append(score(distances(network, *moved))[1] == -shift)
+            found.append(score(distances(network, *shifted(crops, A, shift)))[1] == -shift)
         for name, sound in (("own", A[:T]), ("shuffled", A[noise.permutation(T)]),
                             ("another clip's", np.resize(pairs[(i + 1) % len(pairs)][1], (T, A.shape[1])))):
             confidence[name].append(score(distances(network, crops[:T], sound))[0])

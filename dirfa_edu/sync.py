@@ -205,6 +205,12 @@ def _batch(clips: list, generator: torch.Generator, n_clips: int, places: int) -
     return torch.cat(V).contiguous(memory_format=torch.channels_last), torch.cat(A)
 
 
+def shifted(crops: np.ndarray, A: np.ndarray, shift: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mouths and sound of a clip in sync, the sound moved to `shift` frames later: what has no partner is cut off."""
+    T = min(len(crops), len(A))
+    return (crops[shift:T], A[:T - shift]) if shift >= 0 else (crops[:T + shift], A[-shift:T])
+
+
 def accuracy(network: SyncNet, clips: Sequence[tuple[np.ndarray, np.ndarray]], tolerance: int = 1) -> dict[str, float]:
     """Held-out figures on clips in sync (crops, A): the share whose offset is found to +-1 frame, as they are and after
     the sound is moved by -7, -3, 3, 7 frames, and the mean confidence against that with another clip's sound.
@@ -213,11 +219,7 @@ def accuracy(network: SyncNet, clips: Sequence[tuple[np.ndarray, np.ndarray]], t
     for i, (crops, A) in enumerate(clips):
         T = min(len(crops), len(A))
         for shift in (0, -7, -3, 3, 7):
-            if shift >= 0:
-                pair = crops[shift:T], A[:T - shift]
-            else:
-                pair = crops[:T + shift], A[-shift:T]
-            confidence, offset = score(distances(network, *pair))
+            confidence, offset = score(distances(network, *shifted(crops, A, shift)))
             hits.append(abs(offset + shift) <= tolerance)
             if shift == 0:
                 own.append(confidence)

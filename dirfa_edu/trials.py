@@ -22,6 +22,7 @@ import torch
 
 from .animation import BLINK, LIPS, POSE, UPPER
 from .evaluate_generator import moved, played
+from .examples import known_truth
 from .files import InputError, atomic_path, make_folder
 from .generator import GenerationNetwork
 from .mapper import MapperConfig, MappingNetwork
@@ -63,16 +64,9 @@ def look(frames: np.ndarray, A: np.ndarray) -> Film:
 
 
 @lru_cache(maxsize=64)
-def _recording(name: str, size: int) -> Film:
-    clip = next(clip for clip in _samples() if clip.name == name)
+def recording(clip, size: int) -> Film:
+    """The film of a clip as its actor plays it."""
     return look(played([clip], size)[0][0].permute(0, 2, 3, 1).numpy(), clip.features())
-
-
-@lru_cache(maxsize=1)
-def _samples() -> list:
-    from .corpus import Corpus
-
-    return Corpus("samples").clips
 
 
 def run(variant: str, seed: int, preset: str, train: list, test: list, folder: Path,
@@ -121,10 +115,11 @@ def run(variant: str, seed: int, preset: str, train: list, test: list, folder: P
             kept[clip.name] = shown["ours"][0].astype(np.float16)  # for what `subject` makes of it
     with atomic_path(finished.with_name(trial["animations"])) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **kept)
+    trial = rounded(trial)
     with atomic_path(finished) as temporary:
-        temporary.write_text(json.dumps(rounded(trial)))
+        temporary.write_text(json.dumps(trial))
     checkpoint.unlink(missing_ok=True)
-    return rounded(trial)
+    return trial
 
 
 def subject(plain: dict, full: dict, folder: Path, test: list, generator: GenerationNetwork | None, steps: int,
@@ -189,11 +184,8 @@ def methods(variant: str, network: MappingNetwork, clip, samples: int, seed: int
 
 def true_animation(clip) -> np.ndarray:
     """The motion without measurement noise, where the corpus knows it; else the track as measured; float32 (T, 23)."""
-    try:
-        track = clip.truth()["clean"]
-    except (InputError, KeyError):
-        track = clip.animation()
-    return np.asarray(track, np.float32)[:len(clip.features())]
+    clean = known_truth(clip).get("clean")
+    return np.asarray(clip.animation() if clean is None else clean, np.float32)[:len(clip.features())]
 
 
 def figures(clip, Y: np.ndarray, network: MappingNetwork, generator: GenerationNetwork | None) -> dict[str, float]:
@@ -219,7 +211,7 @@ def figures(clip, Y: np.ndarray, network: MappingNetwork, generator: GenerationN
 
 def film_figures(clip, Y: np.ndarray, generator: GenerationNetwork) -> dict[str, float]:
     """The paper's figures of one animation (T, 23), drawn from the recording's first frame. Paper: 4.3."""
-    recorded, truth = _recording(clip.name, generator.config.size), torch.from_numpy(true_animation(clip))
+    recorded, truth = recording(clip, generator.config.size), torch.from_numpy(true_animation(clip))
     source = recorded.frames[0]
     if np.abs(Y - truth[:1].numpy()).max() == 0:  # nothing moves: a copy is the source itself
         frames = np.repeat(source[None], len(Y), axis=0)
