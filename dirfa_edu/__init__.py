@@ -12,7 +12,7 @@ _ROOMS = {
     "ATTRIBUTES": "animation", "LIPS": "animation", "UPPER": "animation", "BLINK": "animation",
     "POSE": "animation", "GROUPS": "animation", "FPS": "animation", "column": "animation",
     "Discretizer": "discretize", "MapperConfig": "mapper", "MappingNetwork": "mapper",
-    "GeneratorConfig": "generator", "GenerationNetwork": "generator", "Discriminator": "generator",
+    "GeneratorConfig": "generator", "GenerationNetwork": "generator", "Discriminator": "discriminator",
     "generate": "sampling", "Stream": "sampling", "Control": "control", "load_pretrained": "training",
     "Actor": "actor", "ACTORS": "actor", "Corpus": "corpus", "CHAPTER_CLIP": "corpus", "Explorer": "widgets",
     "InputError": "files", "data_path": "files",

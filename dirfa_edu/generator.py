@@ -5,7 +5,7 @@ shifts the keypoints (geometry, nothing learned), the Action Units add a learned
 gives one small flow; a learned mask mixes them into dense motion, features are warped by it, and a decoder paints
 what the source does not show.
 
-Paper: 3.3, Eq. 6, and the discriminator of Eq. 8, 10. Notebook: 05_generator.
+Paper: 3.3, Eq. 6. Notebook: 05_generator.
 """
 
 import json
@@ -166,9 +166,9 @@ class GenerationNetwork(nn.Module):
         features = [x.expand(B, -1, -1, -1) for x in encoded.features]
         grid = self._grid(features[4])  # (h, w, 2)
         # near keypoint k the picture moves as k did and turns as the head did
-        turn = (self._pose(z_src)[0] @ self._pose(z_tgt)[0].transpose(1, 2))[:, None, None, None, :2, :2]
+        turn = (self._pose(z_tgt)[0] @ self._pose(z_src)[0].transpose(1, 2))[:, :2, :2]  # of rows: transposed
         offset = grid - target[:, :, None, None, :2]  # (B, K, h, w, 2)
-        flows = (turn @ offset[..., None])[..., 0] + source[:, :, None, None, :2] - grid  # (B, K, h, w, 2)
+        flows = (offset.flatten(1, 3) @ turn).view_as(offset) + source[:, :, None, None, :2] - grid  # (B, K, h, w, 2)
         near = torch.exp(-offset.square().sum(-1) / 0.02)
         was_near = torch.exp(-(grid - source[:, :, None, None, :2]).square().sum(-1) / 0.02)
         h = self.coarse[0](torch.cat([features[4], (near - was_near).to(features[4].dtype)], dim=1))
@@ -196,9 +196,9 @@ class GenerationNetwork(nn.Module):
         flow, seen, code = m["flow"], m["occlusion"], m["code"]
         source, x0, x1, x2, x3 = (x.expand(len(attributes), -1, -1, -1) for x in encoded.features)
         h = self.paint3(warp(x3, flow), code)
-        h = self.paint2(double(self.up3(h)) + warp(x2, flow) * seen.to(x2.dtype), code)
-        h = self.paint1(double(self.up2(h)) + warp(x1, flow) * double(seen).to(x1.dtype), code)
-        h = self.paint0(self.up1(double(h)) + warp(x0, flow) * double(double(seen)).to(x0.dtype), code)
+        h = self.paint2(double(self.up3(h)) + warp(x2, flow, seen), code)
+        h = self.paint1(double(self.up2(h)) + warp(x1, flow, double(seen)), code)
+        h = self.paint0(self.up1(double(h)) + warp(x0, flow, double(double(seen))), code)
         out = self.colour(rectify(h)).float()
         painted, keep = torch.sigmoid(out[:, :3]), torch.sigmoid(out[:, 3:])
         return (keep * warp(source, flow).float() + (1 - keep) * painted).clamp(0, 1), painted, out[:, 3:]
@@ -238,12 +238,23 @@ def rotation(angles: Tensor) -> Tensor:
     return Rx @ Ry @ Rz
 
 
-def warp(x: Tensor, flow: Tensor) -> Tensor:
-    """Sample x (B, C, H, W) where the flow (B, 2, h, w), in -1..1 units, says each pixel came from."""
+def warp(x: Tensor, flow: Tensor, seen: Tensor | None = None) -> Tensor:
+    """Sample x (B, C, H, W) where the flow (B, 2, h, w), in -1..1 units, says each pixel came from; times `seen`
+    (B, 1, H, W), where given."""
     if flow.shape[-2:] != x.shape[-2:]:
         flow = F.interpolate(flow.float(), size=x.shape[-2:], mode="bilinear", align_corners=True)
     grid = GenerationNetwork._grid(x) + flow.float().permute(0, 2, 3, 1)  # (B, H, W, 2)
-    return F.grid_sample(x.float(), grid, align_corners=True, padding_mode="border").to(x.dtype)
+    # the sampler works channels first; where two layouts meet in a sum, learning takes ten times as long
+    crossing = torch.is_grad_enabled() and x.requires_grad and x.stride(1) == 1
+    if crossing:
+        x = x.contiguous()
+        x.register_hook(lambda grad: grad.contiguous(memory_format=torch.channels_last))
+    warped = F.grid_sample(x.float(), grid, align_corners=True, padding_mode="border")
+    warped = (warped if seen is None else warped * seen).to(x.dtype)
+    if crossing:
+        warped.register_hook(lambda grad: grad.contiguous())
+        warped = warped.contiguous(memory_format=torch.channels_last)
+    return warped
 
 
 def attribute_windows(Z: Tensor, window: int) -> Tensor:
@@ -255,28 +266,6 @@ def attribute_windows(Z: Tensor, window: int) -> Tensor:
 def double(x: Tensor) -> Tensor:
     """Twice the height and width, by repeating pixels."""
     return F.interpolate(x, scale_factor=2, mode="nearest")
-
-
-class Discriminator(nn.Module):
-    """D_I and D_Z on one trunk: is each patch real, and which attributes does the face show?
-
-    forward(images (B, 3, S, S) in 0..1) -> patch scores (B, 1, s, s), normalised attributes (B, 23).
-    Paper: Eq. 8, 10. Notebook: 05_generator.
-    """
-
-    def __init__(self, size: int = 128, width: int = 24) -> None:
-        super().__init__()
-        w = width
-        self.trunk = nn.Sequential(
-            conv(3, w, 2), nn.LeakyReLU(0.2), conv(w, 2 * w, 2), nn.GroupNorm(8, 2 * w), nn.LeakyReLU(0.2),
-            conv(2 * w, 4 * w, 2), nn.GroupNorm(8, 4 * w), nn.LeakyReLU(0.2))
-        self.patch = nn.Sequential(conv(4 * w, 4 * w), nn.LeakyReLU(0.2), conv(4 * w, 1))
-        self.attributes = nn.Sequential(conv(4 * w, 4 * w, 2), nn.LeakyReLU(0.2), nn.Flatten(),
-                                        nn.Linear(4 * w * (size // 16) ** 2, N_ATTRIBUTES))
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        h = self.trunk(images * 2 - 1)
-        return self.patch(h), self.attributes(h)
 
 
 def save_generator(path: str | Path, network: GenerationNetwork, notes: dict[str, str] | None = None) -> None:

@@ -167,15 +167,17 @@ def pixel(target: Tensor, generated: Tensor) -> Tensor:
     of the picture, where they are, counts five times.
     """
     def weighed(error: Tensor) -> Tensor:
+        weight = error.new_ones(error.shape[-2:])
         middle = slice(target.shape[-1] // 4, target.shape[-1] * 3 // 4)
-        return error.mean() + error[..., middle, middle].mean()
+        weight[middle, middle] += weight.numel() / weight[middle, middle].numel()
+        return (error * weight).mean()
 
-    error = (target - generated).abs()
-    loss = weighed(error + 4 * error.square())
+    difference = target - generated  # pools and edges are linear: theirs are those of the difference
+    loss = weighed(difference.abs() + 4 * difference.square())
     for size in (2, 4):
-        loss = loss + (F.avg_pool2d(target, size) - F.avg_pool2d(generated, size)).abs().mean()
+        loss = loss + F.avg_pool2d(difference, size).abs().mean()
     for axis in (-1, -2):  # edges: differences of neighbouring pixels
-        loss = loss + 2 * weighed((target.diff(dim=axis) - generated.diff(dim=axis)).abs())
+        loss = loss + 2 * weighed(difference.diff(dim=axis).abs())
     return loss
 
 
@@ -185,6 +187,7 @@ def layered(target: Tensor, generated: Tensor, painted: Tensor, keep: Tensor) ->
     Without this the generator learns to copy the warped source everywhere before it can paint; the choice saturates
     and the inside of an open mouth, which the source does not show, is never learnt. Ours, not the paper's.
     """
+    target, generated, painted = (x.contiguous() for x in (target, generated, painted))
     return pixel(target, generated) + 0.5 * pixel(target, painted) + 1e-3 * keep.square().mean()
 
 

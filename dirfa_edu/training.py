@@ -17,6 +17,7 @@ from torch import nn
 from . import losses
 from .animation import GROUPS
 from .discretize import Discretizer
+from .discriminator import Discriminator
 from .examples import (
     augment,
     every_voice_alike,
@@ -29,7 +30,7 @@ from .examples import (
     seen_in_training,
 )
 from .files import InputError, data_path, save_png
-from .generator import Discriminator, GenerationNetwork, GeneratorConfig, load_generator
+from .generator import GenerationNetwork, GeneratorConfig, load_generator
 from .identity import load_face_resnet, load_vgg19
 from .mapper import MapperConfig, MappingNetwork, load_mapper
 from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, scalar_writer, smooth_weights

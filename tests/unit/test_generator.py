@@ -1,13 +1,15 @@
 """The generation network: its geometry is exact, its warp is a warp, and one source serves many frames."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
 
+from dirfa_edu.discriminator import Discriminator
 from dirfa_edu.files import InputError
 from dirfa_edu.generator import (
     SCALE,
-    Discriminator,
     GenerationNetwork,
     GeneratorConfig,
     load_generator,
@@ -40,6 +42,42 @@ def test_warp_with_no_flow_is_the_picture_and_with_flow_is_a_shift():
     flow = torch.zeros(1, 2, 16, 16)
     flow[:, 0] = 2 * 3 / 15  # three pixels to the right in the source
     assert torch.allclose(warp(x, flow)[..., :13], x[..., 3:], atol=1e-5)
+
+
+def test_a_warp_is_the_same_in_both_memory_layouts_and_keeps_that_of_its_input():
+    noise = torch.Generator().manual_seed(0)
+    x, flow = torch.rand(2, 8, 16, 16, generator=noise), 0.2 * torch.rand(2, 2, 4, 4, generator=noise)
+    seen, out = torch.rand(2, 1, 16, 16, generator=noise), torch.rand(2, 8, 16, 16, generator=noise)
+    first, last = x.clone().requires_grad_(), x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    results = []
+    for leaf in (first, last):
+        warped = warp(leaf * 1, flow, seen)
+        warped.backward(out)
+        results.append((warped.detach(), leaf.grad))
+    torch.testing.assert_close(results[0], results[1])
+    assert torch.allclose(results[0][0], warp(x, flow) * seen)  # what is not seen is taken away
+    assert all(part.is_contiguous(memory_format=torch.channels_last) for part in results[1])  # else ten times as slow
+
+
+def test_each_keypoint_carries_its_neighbourhood_along_turned_as_the_head(G):
+    G, still, turned = deepcopy(G), torch.zeros(1, 23), torch.zeros(1, 23)
+    turned[0, 19] = 0.3  # roll: a turn in the picture's own plane
+    encoded = G.encode(torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1)), still)
+    with torch.no_grad():
+        for layer in (G.coarse[-1], G.fine[-1]):  # no residual flow
+            layer.weight[-3:] = layer.bias[-3:] = 0
+        m = G.motion(encoded, turned)
+    h, w = m["mask"].shape[-2:]
+    grid, R = G._grid(torch.zeros(h, w)), rotation(torch.tensor([[0.0, 0.0, 0.3]]))[0, :2, :2]
+    flow = torch.zeros(h, w, 2)  # one pixel and one keypoint after the other, as face-vid2vid writes it
+    for y in range(h):
+        for x in range(w):
+            for k in range(G.config.keypoints):
+                came_from = R.T @ (grid[y, x] - m["target"][0, k, :2]) + m["source"][0, k, :2]
+                flow[y, x] += m["mask"][0, k, y, x] * (came_from - grid[y, x])
+    small = torch.nn.functional.interpolate(flow.permute(2, 0, 1)[None], scale_factor=2, mode="bilinear",
+                                            align_corners=True)
+    assert torch.allclose(m["flow"], small, atol=1e-5) and small.abs().max() > 0.2
 
 
 def test_pose_moves_keypoints_as_a_rigid_body(G):

@@ -126,6 +126,22 @@ def test_pixel_loss_prefers_the_right_picture():
     assert losses.pixel(target, middle) > losses.pixel(target, corner)
 
 
+def test_pixel_loss_is_the_sum_of_its_parts():
+    target, generated = torch.rand(2, 2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+
+    def weighed(error):
+        return error.mean() + error[..., 8:24, 8:24].mean()
+
+    error = (target - generated).abs()
+    expected = weighed(error + 4 * error ** 2)
+    for n in (2, 4):
+        small = [x.view(2, 3, 32 // n, n, 32 // n, n).mean((3, 5)) for x in (target, generated)]
+        expected = expected + (small[0] - small[1]).abs().mean()
+    for edges in (lambda x: x[..., 1:] - x[..., :-1], lambda x: x[..., 1:, :] - x[..., :-1, :]):
+        expected = expected + 2 * weighed((edges(target) - edges(generated)).abs())
+    assert losses.pixel(target, generated).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
 def test_a_kept_picture_still_teaches_the_painter_and_a_saturated_choice_costs():
     g = torch.Generator().manual_seed(0)
     target = torch.rand(1, 3, 32, 32, generator=g)
