@@ -23,6 +23,7 @@ MELS_PER_FRAME = SAMPLES_PER_FRAME // HOP  # 4
 WINDOW = 20  # mel frames in one feature window
 BEFORE = 8  # of which this many start before the frame does
 LEVEL = 0.1  # root mean square every recording is brought to
+NO_AUDIO = -1.0  # a feature row of this value says "not heard"; real features are 0..1, and silence is 0
 
 
 def load(path: str | Path, sr: int = SAMPLE_RATE) -> np.ndarray:

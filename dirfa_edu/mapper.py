@@ -10,7 +10,6 @@ Paper: 3.2.2, Eq. 1, 3, 5. Notebook: 04_mapper.
 import json
 import math
 from dataclasses import asdict, dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .animation import N_ATTRIBUTES
+from .audio import NO_AUDIO
 from .discretize import BINS, Discretizer
 from .files import InputError, load_tensors, save_tensors
+from .frame import frame, frames, views
 from .losses import around, head_cross_entropy
-from .masks import TAU, bias_slopes, temporally_biased_mask
-
-NO_AUDIO = -1.0  # a feature row of this value says "not heard"; real features are 0..1, and silence is 0
+from .masks import TAU, ring_bias, sinusoid, temporally_biased_mask
 
 
 @dataclass(frozen=True)
@@ -83,16 +82,6 @@ class Block(nn.Module):
         Q, K, V = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, N_k)
         # on a CPU, and in windows this short, faster than torch's own scaled_dot_product_attention with a mask
         return torch.softmax(Q @ K.transpose(-1, -2) / math.sqrt(Q.shape[-1]) + mask, dim=-1), V
-
-    def step(self, x: Tensor, ring: Tensor, slot: int, bias: Tensor) -> Tensor:
-        """One frame: x (B, d), ring (2, B, H, tau, N_k) of past keys and values, bias (1, H, 1, tau) -> (B, d)."""
-        B, d = x.shape
-        qkv = self.qkv(self.norm_attention(x)).view(B, 3, self.heads, d // self.heads)  # (B, 3, H, N_k)
-        ring[:, :, :, slot] = qkv[:, 1:].transpose(0, 1)  # the oldest frame's place is overwritten
-        Q = qkv[:, 0].unsqueeze(2)  # (B, H, 1, N_k)
-        context = F.scaled_dot_product_attention(Q, ring[0], ring[1], attn_mask=bias)
-        x = x + self.out(context.reshape(B, d))  # (B, d)
-        return x + self.feed(self.norm_feed(x))
 
 
 class MappingNetwork(nn.Module):
@@ -225,39 +214,36 @@ class MappingNetwork(nn.Module):
         return torch.stack(weights)
 
     # ---- frame by frame -------------------------------------------------------------------------------------------
-    def new_rings(self, B: int) -> list[Tensor]:
+    def new_rings(self, B: int) -> tuple[np.ndarray, ...]:
         """Empty rings, one a layer: (2, B, H, tau, N_k) for keys and values."""
         shape = (2, B, self.config.heads, self.config.tau, self.config.d_model // self.config.heads)
-        return [torch.zeros(shape) for _ in self.blocks]
+        return tuple(np.zeros(shape, np.float32) for _ in self.blocks)
 
-    def step(self, A: Tensor, y_previous: Tensor, rings: list[Tensor], t: int, pinned: Tensor | None = None) -> Tensor:
-        """Frame t: its audio A (B, 400), or (1, 400) for all, and the bins of frame t-1 (B, 23) -> logits (B, 23, D).
+    def step(self, A: Tensor, y_previous: Tensor, rings: tuple[np.ndarray, ...], t: int, pinned: Tensor | None = None,
+             weights: tuple | None = None) -> Tensor:
+        """Frame t: its audio A (n, 400), each for B / n rows, and the bins of frame t-1 (B, 23) -> logits (B, 23, D).
 
-        The rings are changed in place. `pinned` (23,) marks attributes that are held.
+        The rings are changed in place. `pinned` (23,) marks attributes that are held. `weights` are the network's
+        `frame.views` for B rows: who asks for many frames makes them once. No gradients.
         """
-        tau = self.config.tau
-        bias = ring_bias(self.config, t if t < tau else tau + t % tau)  # the same in every round, once it is full
-        x = self.token(self.hear(A).unsqueeze(1), y_previous.unsqueeze(1), t, pinned).squeeze(1)  # (B, d)
-        for block, ring in zip(self.blocks, rings):
-            x = block.step(x, ring, t % tau, bias)
-        return self.predict(x, y_previous)
-
-
-@lru_cache(maxsize=1024)
-def ring_bias(config: MapperConfig, t: int) -> Tensor:
-    """The mask row of frame t in the ring's order, (1, H, 1, tau): slot s holds the frame of age (t - s) mod tau."""
-    age = (t - torch.arange(config.tau)) % config.tau
-    bias = -bias_slopes(config.heads, config.bias)[None, :, None, None] * age
-    if config.bias_inside:
-        bias = bias / math.sqrt(config.d_model / config.heads)
-    return bias.masked_fill(age > t, -math.inf)  # slots not yet written, in the first tau frames
-
-
-def sinusoid(t: Tensor, d: int) -> Tensor:
-    """Sinusoidal positions of Vaswani et al., (T, d): the ablation's alternative to the biased mask."""
-    rate = torch.exp(-math.log(10000.0) * torch.arange(0, d, 2) / d)
-    angle = t[:, None] * rate
-    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :d]  # (T, d)
+        config, B = self.config, len(y_previous)
+        tau, N_k = config.tau, config.d_model // config.heads
+        weights = weights or views(self, B)
+        y = y_previous if config.history else self.start(B)[:, 0]
+        more = np.zeros(config.d_model, np.float32)  # what else the token is made of
+        if pinned is not None:
+            more += (pinned.float() @ self.pinned.detach()).numpy()
+        if config.bias == "sinusoidal":
+            more += sinusoid(torch.tensor([t]), config.d_model)[0].numpy()
+        bias = ring_bias(t if t < tau else tau + t % tau, config.heads, tau, config.bias,
+                         N_k ** -0.5 if config.bias_inside else 1.0)  # (H, tau); the same in every round
+        place = t % tau, min(t + 1, tau)  # of this frame's key and value, and how many frames there are
+        if B == 1 and config.probabilistic:
+            logits = frame(A[0].numpy(), y[0].numpy(), more, config.bins, weights, rings, bias, *place)
+            return torch.from_numpy(logits).view(1, N_ATTRIBUTES, -1)  # (1, 23, D)
+        with torch.no_grad():
+            x = frames(A, y, torch.from_numpy(more), config.bins, weights, rings, bias, *place)
+            return self.predict(x, y_previous)
 
 
 def save_mapper(path: str | Path, network: MappingNetwork, notes: dict[str, str] | None = None) -> None:

@@ -7,7 +7,9 @@ Paper: Eq. 1, 3.2.3, Fig. 2. Notebook: 03_biased_mask.
 """
 
 import math
+from functools import lru_cache
 
+import numpy as np
 import torch
 
 from .files import InputError
@@ -67,6 +69,25 @@ def bias_slopes(heads: int, style: str) -> torch.Tensor:
     if style in ("none", "sinusoidal"):  # sinusoidal positions are added to the tokens, not to the mask
         return torch.zeros(heads)
     raise InputError(f"unknown mask style {style!r}: choose alibi, single, none or sinusoidal")
+
+
+@lru_cache(maxsize=1024)
+def ring_bias(t: int, heads: int, tau: int, style: str, scale: float = 1.0) -> np.ndarray:
+    """Frame t's row of the mask in a ring's order, times `scale`, (H, tau): slot s holds the frame of age (t - s) mod
+    tau. In the first tau frames slots from t + 1 on are not yet written, and hidden. Notebook: 03_biased_mask.
+
+    >>> ring_bias(3, heads=1, tau=3, style="single")
+    array([[-0., -2., -1.]], dtype=float32)
+    """
+    age = (t - torch.arange(tau)) % tau
+    return (-bias_slopes(heads, style)[:, None] * age * scale).masked_fill(age > t, -math.inf).numpy()
+
+
+def sinusoid(t: torch.Tensor, d: int) -> torch.Tensor:
+    """Sinusoidal positions of Vaswani et al., (T, d): the ablation's alternative to the biased mask."""
+    rate = torch.exp(-math.log(10000.0) * torch.arange(0, d, 2) / d)
+    angle = t[:, None] * rate
+    return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :d]  # (T, d)
 
 
 def _age(T: int) -> torch.Tensor:

@@ -78,7 +78,7 @@ LEDGER = [
     Row("D = 500", "3.2.1", "02_discretization", "discretize.Discretizer.fit", "unit/test_discretize.py", CHOICE,
         "the range is not given: AUs 0 to 5, pose what training saw"),
     Row("tau = 50", "4.1", "03_biased_mask", "masks.temporally_biased_mask", "unit/test_masks.py", REPRODUCED),
-    Row("top-k sampling", "3.2.2", "04_mapper", "sampling.top_k_sample", "unit/test_sampling.py", CHOICE,
+    Row("top-k sampling", "3.2.2", "04_mapper", "top_k.top_k_sample", "unit/test_top_k.py", CHOICE,
         "k is not given: lips tight, expression and pose loose"),
     Row("both networks trained apart", "4.1", "04_mapper", "training.train_mapper", "unit/test_training.py", TOY),
     Row("random pairs of frames of one clip", "3.3", "05_generator", "training.train_generator",

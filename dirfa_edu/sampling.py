@@ -18,7 +18,9 @@ from .animation import GROUPS, N_ATTRIBUTES, POSE, column
 from .audio import FeatureStream
 from .control import Control, Controller
 from .files import InputError
+from .frame import views
 from .mapper import NO_AUDIO, MappingNetwork
+from .top_k import NO_LIMIT, cut, draw, gumbel
 
 # ours, not the paper's: lips tight and close to what is heard, expression and pose loose. Chosen on sentences held out
 # of the training split. k counts bins, so it is scaled with D.
@@ -28,63 +30,6 @@ TEMPERATURE = {"lips": 0.5, "upper": 1.0, "blink": 0.97, "pose": 1.0}
 # tail of 500 bins holds leaps that no face makes. Lips and lids are quick, and are not held back
 SPEED = {"lips": math.inf, "upper": 2.0, "blink": math.inf, "pose": 3.0}
 NOISE_BLOCK = 64  # frames of noise drawn at once
-
-
-def top_k_sample(logits: Tensor, k: int, temperature: float = 1.0, top_p: float = 1.0,
-                 generator: torch.Generator | None = None) -> Tensor:
-    """Draw one bin from the k likeliest of each row of logits (..., D) -> int64 (...).
-
-    Drawn by Gumbel noise, without computing the softmax. With `top_p` below 1 only the likeliest bins that together
-    hold this probability are kept.
-    Paper: 3.2.2. Notebook: 04_mapper.
-
-    >>> top_k_sample(torch.tensor([[0.0, 9.0, 1.0]]), k=1)
-    tensor([1])
-    """
-    if k < 1 or temperature <= 0 or not 0 < top_p <= 1:
-        raise InputError("top-k sampling needs k >= 1, a temperature above 0 and top_p above 0 and at most 1, not "
-                         f"{k}, {temperature} and {top_p}")
-    rows = logits.detach().numpy().reshape(-1, logits.shape[-1])  # (n, D)
-    values, bins = likeliest(rows, min(k, rows.shape[1]), temperature, top_p if top_p < 1 else None)
-    return torch.from_numpy(pick(values, bins, gumbel(values.shape, generator).numpy())).view(logits.shape[:-1])
-
-
-def gumbel(shape: tuple, generator: torch.Generator | None = None) -> Tensor:
-    """Gumbel noise, -log(-log u). Adding it to log-probabilities and taking the largest is a draw from the softmax."""
-    return torch.rand(shape, generator=generator).log_().neg_().log_().neg_()
-
-
-def likeliest(logits: np.ndarray, k: int, temperature: float | np.ndarray,
-              top_p: float | np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """The k likeliest bins of each row of logits (n, D) -> scores, -inf beyond top-p, and bins, both (n, k).
-
-    Bins come in rising order, so that the noise meets the same ones on every machine; of equals the lowest are kept.
-    """
-    n, D = logits.shape
-    least = np.partition(logits, D - k, axis=1)[:, D - k, None]  # (n, 1); numpy finds it in a third of torch's time
-    places = np.flatnonzero(logits >= least)
-    if len(places) > n * k:
-        above, equal = logits > least, logits == least
-        places = np.flatnonzero(above | equal & (equal.cumsum(1) <= k - above.sum(1, keepdims=True)))
-    places = places.reshape(n, k)
-    values, bins = logits.take(places) / temperature, places - np.arange(0, n * D, D)[:, None]
-    if top_p is None:
-        return values, bins
-    order = np.argsort(-values, axis=1, kind="stable")
-    values, bins = np.take_along_axis(values, order, 1), np.take_along_axis(bins, order, 1)
-    return nucleus(values, top_p), bins
-
-
-def nucleus(values: np.ndarray, top_p: float | np.ndarray) -> np.ndarray:
-    """Top-p: sorted scores (n, k) with -inf where the likelier ones already hold the probability `top_p`."""
-    p = np.exp(values - values[:, :1])
-    p /= p.sum(1, keepdims=True)
-    return np.where(p.cumsum(1) - p >= top_p, -np.inf, values)
-
-
-def pick(values: np.ndarray, bins: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Of each row the bin whose score is highest once noise is added, all (n, k) -> (n,)."""
-    return bins[np.arange(len(bins)), (values + noise).argmax(1)]
 
 
 def per_attribute(default: float | dict, setting: float | dict | None) -> np.ndarray:
@@ -110,9 +55,9 @@ class Decoder:
     Settings are one number, or a dict of groups or attributes that changes the defaults: those above, top_p 1,
     guidance 0. `guidance` w amplifies what the audio says (classifier-free guidance): (1 + w) times the logits with
     audio minus w times those without, which the network is then asked for as well. `speed` limits how far an attribute
-    goes in one frame, in natural steps. `strict` computes Eq. 3 to the
-    letter, from the last tau frames alone: without it the ring of keys and values lets each of the L layers look tau
-    frames back, which is faster and what training does.
+    goes in one frame, in natural steps. `strict` computes Eq. 3 to the letter, from the last tau frames alone: without
+    it the ring of keys and values lets each of the L layers look tau frames back, which is faster and what training
+    does.
     """
 
     def __init__(self, mapper: MappingNetwork, samples: int = 3, seed: int = 0, top_k: float | dict | None = None,
@@ -133,19 +78,25 @@ class Decoder:
         if (self.guidance < 0).any():
             raise InputError("guidance must not be below 0")
         natural = mapper.discretizer.step  # unknown to a discretizer that was not fitted
-        speed = per_attribute(SPEED, speed) * (math.inf if natural is None else natural / mapper.discretizer.width)
+        natural = NO_LIMIT if natural is None else natural / mapper.discretizer.width
+        speed = np.minimum(per_attribute(SPEED, speed) * natural, NO_LIMIT).astype(np.float32)
+        self.nucleus = bool((self.top_p < 1).any())
         self.guided = bool((self.guidance > 0).any()) and mapper.config.probabilistic
         self.control = Controller(control, mapper.discretizer) if control else None
         self.sources, self.t, self.past = sample_generators(samples, seed), 0, []
         rows = samples * (2 if self.guided else 1)  # with guidance the second half of the rows never hears the audio
         self.rings, self.y = mapper.new_rings(rows), mapper.start(samples)[:, 0]
-        # attributes that share a k are drawn together, those of all samples as rows below each other
-        self.alike = []
-        for k in np.unique(self.k):
-            columns = np.flatnonzero(self.k == k)
-            heat, top_p, most = (np.tile(x[columns], samples)[:, None] for x in (self.heat, self.top_p, speed))
-            self.alike.append((columns, int(k), heat, top_p if (top_p < 1).any() else None,
-                               most if np.isfinite(most).any() else None))
+        self.weights = views(mapper, rows)
+        # attributes that share a k are cut together; noise comes for one such group after the other
+        self.alike = [np.flatnonzero(self.k == k) for k in np.unique(self.k)]
+        self.begin, first = np.empty((samples, N_ATTRIBUTES), np.int64), 0  # where the noise of a row begins
+        for columns in self.alike:
+            k, count = self.k[columns[0]], samples * len(columns)
+            self.begin[:, columns] = first + k * np.arange(count).reshape(samples, -1)
+            first += k * count
+        self.noise = np.empty((NOISE_BLOCK, first), np.float32)
+        self.space = [np.empty((samples, len(columns), D), np.float32) for columns in self.alike]
+        self.rows = [np.tile(x, samples) for x in (self.heat, speed)]  # of all samples
 
     @torch.inference_mode()
     def step(self, A: Tensor) -> Tensor:
@@ -165,15 +116,16 @@ class Decoder:
     def _logits(self, A: Tensor) -> Tensor:
         y = self.y.repeat(2, 1) if self.guided else self.y  # (rows, 23)
         if self.guided:
-            A = torch.cat([A.expand(len(self.y), -1), torch.full_like(A, NO_AUDIO).expand(len(self.y), -1)])
+            A = torch.cat([A, torch.full_like(A, NO_AUDIO)])  # (2, 400), one for each half of the rows
         pinned = self.control.pinned(self.t) if self.control else None
         if self.strict:
             marks = torch.zeros(N_ATTRIBUTES) if pinned is None else pinned
-            self.past = [*self.past, (A.expand(len(y), -1), y, marks.expand(len(y), -1))][-self.mapper.config.tau:]
+            now = A.repeat_interleave(len(y) // len(A), dim=0), y, marks.expand(len(y), -1)
+            self.past = [*self.past, now][-self.mapper.config.tau:]
             heard, past, marks = (torch.stack(part, dim=1) for part in zip(*self.past))
             out = self.mapper(heard, past, pinned=marks)[:, -1]
         else:
-            out = self.mapper.step(A, y, self.rings, self.t, pinned)
+            out = self.mapper.step(A, y, self.rings, self.t, pinned, self.weights)
         if self.guided:
             heard, deaf = out.chunk(2)  # each (samples, 23, D)
             out = heard + self.guidance[:, None] * (heard - deaf)
@@ -182,16 +134,22 @@ class Decoder:
     def _draw(self, logits: Tensor) -> Tensor:
         """Gumbel top-k, see `top_k_sample`: logits (samples, 23, D) -> bins (samples, 23)."""
         if self.t % NOISE_BLOCK == 0:
-            shapes = [(NOISE_BLOCK, len(columns), k) for columns, k, *_ in self.alike]
-            self.noise = [torch.cat([gumbel(shape, g) for g in self.sources], dim=1).numpy() for shape in shapes]
-        logits, last = logits.numpy(), self.y.numpy()
-        y = np.empty(last.shape, np.int64)
-        for (columns, k, heat, top_p, most), noise in zip(self.alike, self.noise):
-            values, bins = likeliest(logits[:, columns].reshape(-1, logits.shape[2]), k, heat, top_p)  # (rows, k)
-            if self.t and most is not None:
-                values[np.abs(bins - last[:, columns].reshape(-1, 1)) > most] = -np.inf
-            y[:, columns] = pick(values, bins, noise[self.t % NOISE_BLOCK]).reshape(len(y), -1)  # (samples, c)
-        return torch.from_numpy(y)
+            for columns in self.alike:
+                for i, generator in enumerate(self.sources):
+                    noise = gumbel((NOISE_BLOCK, len(columns), self.k[columns[0]]), generator).flatten(1).numpy()
+                    begin = self.begin[i, columns[0]]
+                    self.noise[:, begin:begin + noise.shape[1]] = noise
+        logits, (n, J, D) = logits.numpy(), logits.shape
+        least, kept = np.empty((n, J), np.float32), np.empty((n, J), np.int64)
+        for columns, rows in zip(self.alike, self.space):
+            np.take(logits, columns, axis=1, out=rows, mode="clip")  # (samples, c, D), `cut` mixes them up
+            heat, top_p = (np.tile(x[columns], n) for x in (self.heat, self.top_p))
+            cuts = cut(rows.reshape(-1, D), self.k[columns[0]], heat, top_p if self.nucleus else None)
+            least[:, columns], kept[:, columns] = (part.reshape(n, -1) for part in cuts)
+        heat, most = self.rows
+        bins = draw(logits.reshape(-1, D), least.ravel(), kept.ravel(), heat, self.noise[self.t % NOISE_BLOCK],
+                    self.begin.ravel(), self.y.numpy().ravel(), most if self.t else np.full_like(most, NO_LIMIT))
+        return torch.from_numpy(bins).view(n, J)
 
     def values(self, bins: Tensor) -> np.ndarray:
         """Bins (..., 23) -> what comes out, float32 (..., 23): centroids (Eq. 4), scaled and offset on request."""

@@ -29,7 +29,7 @@ from matplotlib.colors import ListedColormap
 from torch.testing import assert_close
 
 from dirfa_edu import CHAPTER_CLIP, Corpus, checks, explorers, load_pretrained, masks, plots
-from dirfa_edu.mapper import Block, MapperConfig, MappingNetwork, sinusoid
+from dirfa_edu.mapper import Block, MapperConfig, MappingNetwork
 
 torch.set_num_threads(1)  # these networks are too small to share out
 clip = next(c for c in Corpus().clips if c.name == CHAPTER_CLIP)
@@ -461,7 +461,7 @@ class Toy(torch.nn.Module):
     def forward(self, y):  # (B, T)
         tokens = self.into(y[..., None])  # (B, T, d)
         if self.position == "sinusoidal":
-            tokens = tokens + sinusoid(torch.arange(y.shape[1]), tokens.shape[-1])
+            tokens = tokens + masks.sinusoid(torch.arange(y.shape[1]), tokens.shape[-1])
         M = masks.temporally_biased_mask(y.shape[1], 4, y.shape[1], "alibi" if self.position == "biased" else "none")
         return self.out(self.block(tokens, M))[..., 0]  # (B, T)
 

@@ -32,7 +32,7 @@ from torch.testing import assert_close
 
 from dirfa_edu import (CHAPTER_CLIP, GROUPS, LIPS, POSE, UPPER, Control, Corpus, MapperConfig, MappingNetwork, Stream,
                        audio, checks, column, data_path, evaluate, examples, explorers, generate, load_pretrained,
-                       losses, metrics, plots, sampling, training)
+                       losses, metrics, plots, top_k, training)
 
 MINUTES = 0.6
 FRAME = 17
@@ -431,7 +431,7 @@ print("kept bins", sorted(kept), "with", [round(float(q), 2) for q in by_hand])
 assert_close(by_hand.sum(), torch.tensor(1.0))
 
 generator = torch.Generator().manual_seed(0)
-draws = sampling.top_k_sample(toy.expand(20000, 5), k=3, generator=generator)
+draws = top_k.top_k_sample(toy.expand(20000, 5), k=3, generator=generator)
 share = torch.bincount(draws, minlength=5) / 20000
 print("20000 draws of the package agree within 1 %:", bool((share - by_hand).abs().max() < 0.01))
 

@@ -19,7 +19,8 @@ from dirfa_edu.animation import column
 from dirfa_edu.discretize import Discretizer
 from dirfa_edu.mapper import MapperConfig, MappingNetwork
 from dirfa_edu.runs import cpu_has_bf16
-from dirfa_edu.sampling import generate, top_k_sample
+from dirfa_edu.sampling import generate
+from dirfa_edu.top_k import top_k_sample
 
 REPEATS = 5
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from dirfa_edu import frame
 from dirfa_edu.discretize import Discretizer
 from dirfa_edu.files import InputError
 from dirfa_edu.losses import cross_entropy
@@ -37,6 +38,27 @@ def test_ring_cache_equals_full_recompute_across_the_wrap(layers, bias, inside):
         steps = torch.stack([net.step(A[:, t], y[:, t], rings, t)[0] for t in range(25)])
     assert (full - steps).abs().max() < 1e-5
     assert full.std() > 1e-3
+
+
+@pytest.mark.parametrize("change", [{}, {"reach": 0}, {"bias": "sinusoidal"}, {"history": False},
+                                    {"bias": "single", "bias_inside": True}, {"probabilistic": False}])
+@pytest.mark.parametrize("B", [1, 4])
+def test_frame_by_frame_one_face_and_several_are_the_network(change, B):
+    net, (A, y) = network(layers=2, **change), clip()
+    noise = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for weight in net.parameters():  # nothing is left at zero or one
+            weight.add_(0.1 * torch.randn(weight.shape, generator=noise))
+        A = torch.cat([A, A.flip(1)])[:max(1, B // 2)]  # each sound for two rows
+        A[:, 3:6] = NO_AUDIO
+        y = torch.cat([y, *torch.randint(0, 12, (B - 1, 1, *y.shape[1:]), generator=noise)])
+        marks, weights, rings = torch.rand(25, 23, generator=noise) < 0.3, frame.views(net, B), net.new_rings(B)
+        full = net(A.repeat_interleave(B // len(A), dim=0), y, pinned=marks.expand(B, -1, -1))
+        steps = [net.step(A[:, t], y[:, t], rings, t, marks[t], weights) for t in range(25)]
+        torch.testing.assert_close(torch.stack(steps, dim=1), full, atol=1e-5, rtol=1e-5)
+        net.head.bias.add_(1)  # a view, not a copy: what is learned later counts
+        torch.testing.assert_close(net.step(A[:, 24], y[:, 24], rings, 24, marks[24], weights), full[:, 24] + 1,
+                                   atol=1e-5, rtol=1e-5)
 
 
 def test_marks_of_pinned_attributes_are_read_alike_frame_by_frame_and_at_once():

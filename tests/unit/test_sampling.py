@@ -12,7 +12,7 @@ from dirfa_edu.control import Control
 from dirfa_edu.discretize import Discretizer
 from dirfa_edu.files import InputError
 from dirfa_edu.mapper import NO_AUDIO, MapperConfig, MappingNetwork
-from dirfa_edu.sampling import Decoder, Stream, generate, likeliest, top_k_sample
+from dirfa_edu.sampling import Decoder, Stream, generate
 
 
 @pytest.fixture(scope="module")
@@ -24,31 +24,6 @@ def mapper():
 
 
 A = np.random.default_rng(0).random((70, 400)).astype(np.float32)
-
-
-def test_gumbel_top_k_draws_from_the_truncated_softmax():
-    logits = torch.tensor([2.0, 1.0, 0.0, -1.0, 1.5, -3.0])
-    draws = top_k_sample(logits.expand(40_000, -1), k=3, temperature=0.8, generator=torch.Generator().manual_seed(0))
-    counts = torch.bincount(draws, minlength=6).double()
-    kept = [0, 1, 4]
-    assert counts[[2, 3, 5]].sum() == 0
-    expected = 40_000 * torch.softmax(logits[kept].double() / 0.8, 0)
-    assert ((counts[kept] - expected) ** 2 / expected).sum() < 13.8  # chi-square, 2 degrees of freedom, p > .001
-
-
-@pytest.mark.parametrize("k", [1, 4, 9, 20])
-def test_the_k_likeliest_come_in_rising_order_and_of_equals_the_lowest_are_kept(k):
-    logits = np.random.default_rng(k).integers(0, 6, (40, 20)).astype(np.float32)  # full of equals
-    logits[0], logits[1, 3:] = 0, -np.inf
-    values, bins = likeliest(logits, k, 2.0, None)
-    wanted = np.sort(np.argsort(-logits, axis=1, kind="stable")[:, :k], axis=1)
-    assert np.array_equal(bins, wanted)
-    assert np.array_equal(values, np.take_along_axis(logits, wanted, 1) / 2)
-
-
-def test_k_1_is_the_most_likely_bin_whatever_the_noise():
-    logits = torch.randn(50, 9, generator=torch.Generator().manual_seed(3))
-    assert torch.equal(top_k_sample(logits, k=1), logits.argmax(-1))
 
 
 def test_same_seed_same_animation_and_samples_differ(mapper):
@@ -142,17 +117,6 @@ def test_guidance_adds_what_the_audio_changed(mapper):
             assert torch.equal(found, wanted)
             y = torch.cat([y, found[None, None]], dim=1)
     assert not np.array_equal(generate(mapper, A, 2, guidance=0.0), generate(mapper, A, 2, guidance=1.0))
-
-
-def test_top_p_keeps_the_fewest_bins_that_hold_p():
-    p = torch.tensor([0.05, 0.4, 0.15, 0.3, 0.1])
-    draws = top_k_sample(p.log().expand(40_000, -1), 5, top_p=0.75, generator=torch.Generator().manual_seed(0))
-    counts = torch.bincount(draws, minlength=5).double()
-    assert counts[[0, 4]].sum() == 0  # .4 + .3 is short of .75, .15 more is enough
-    kept = [1, 2, 3]
-    expected = 40_000 * p[kept].double() / p[kept].sum()
-    assert ((counts[kept] - expected) ** 2 / expected).sum() < 13.8
-    assert (top_k_sample(p.log().expand(100, -1), 5, top_p=0.01) == 1).all()  # never fewer than one
 
 
 def test_top_p_is_set_per_group(mapper):

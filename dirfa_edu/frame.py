@@ -1,0 +1,159 @@
+"""Frame by frame: what `MappingNetwork.step` computes, for one face and for several, without torch's modules.
+
+A face drawn frame by frame reads each weight once and uses it once, so memory sets the pace, and the hundred small
+calls that a frame is in torch would take as long again: `frame` is plain loops that numba compiles. Several faces share
+each weight, and torch's products are faster then: `frames`.
+
+Paper: Eq. 1, 3. Notebook: 03_biased_mask (the ring), 04_mapper.
+"""
+
+import math
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .audio import NO_AUDIO
+from .render import compiled
+
+
+def views(network: nn.Module, rows: int) -> tuple:
+    """The weights of a MappingNetwork as `frame` (one row) or `frames` take them. Whitening becomes a part of the first
+    layer; all others are views, not copies."""
+    def array(x: Tensor) -> np.ndarray:
+        return x.detach().numpy()
+
+    probabilistic = network.config.probabilistic
+    plain = array if rows == 1 and probabilistic else Tensor.detach
+
+    def pair(layer: nn.Module, kind=plain) -> tuple:
+        return kind(layer.weight), kind(layer.bias)
+
+    W, b = (part.detach() for part in (network.audio[0].weight, network.audio[0].bias))
+    first = network.audio_whiten @ W, b - network.audio_mean @ network.audio_whiten @ W
+    audio = tuple(map(array, first)), pair(network.audio[3], array), pair(network.audio[6], array), array(
+        network.no_audio)
+    blocks = tuple((pair(b.norm_attention), pair(b.qkv), pair(b.out), pair(b.norm_feed), pair(b.feed[0]),
+                    pair(b.feed[2])) for b in network.blocks)
+    none = np.zeros((network.config.d_model, 0), np.float32), np.zeros(0, np.float32)
+    embedding = plain(network.embedding.weight if probabilistic else network.embedding.weight[:0])
+    return (audio, (embedding, pair(network.values)), blocks, pair(network.norm),
+            pair(network.head), pair(network.steps) if network.steps else none)
+
+
+def frames(A: Tensor, y: Tensor, more: Tensor, D: int, weights: tuple, rings: tuple,
+           bias: np.ndarray, slot: int, filled: int) -> Tensor:
+    """`frame` for several rows: audio A (n, 400), each for B / n rows, bins y (B, 23) -> hidden states (B, d)."""
+    audio, (embedding, values), blocks, norm, *_ = weights
+    heard = np.stack([hear(row, audio) for row in A.numpy()])  # (n, d)
+    x = torch.from_numpy(heard).repeat_interleave(len(y) // len(A), dim=0) + more  # (B, d)
+    level = torch.where(y < D, (2 * y + 1) / D - 1, 0)  # bin D means "before the clip"
+    x = x + torch.addmm(values[1], level, values[0])
+    if len(embedding):
+        rows = y + torch.arange(0, len(embedding), D + 1)
+        x = x + F.embedding_bag(rows, embedding, mode="sum")
+    for (attention_norm, qkv, out, feed_norm, up, down), ring in zip(blocks, rings):
+        mixed = torch.addmm(qkv[1], F.layer_norm(x, x.shape[1:], *attention_norm), qkv[0])  # (B, 3 d)
+        context = torch.from_numpy(attend(mixed.numpy(), ring, bias, slot, filled))
+        x = x + torch.addmm(out[1], context, out[0])
+        hidden = F.silu(torch.addmm(up[1], F.layer_norm(x, x.shape[1:], *feed_norm), up[0]))  # (B, 4 d)
+        x = x + torch.addmm(down[1], hidden, down[0])
+    return x
+
+
+@compiled
+def frame(a: np.ndarray, y: np.ndarray, more: np.ndarray, D: int, weights: tuple, rings: tuple, bias: np.ndarray,
+          slot: int, filled: int) -> np.ndarray:
+    """Audio a (400,), bins y (23,) of the frame before, what else the token is made of (d,) -> logits (23 D,).
+
+    Rings are (2, 1, H, tau, N_k), bias (H, tau): see `attend`.
+    """
+    audio, (embedding, values), blocks, norm, head, steps = weights
+    x, level = hear(a, audio) + more, np.zeros(len(y), np.float32)
+    for j in range(len(y)):
+        x += embedding[j * (D + 1) + y[j]]
+        if y[j] < D:
+            level[j] = np.float32(2 * y[j] + 1) / np.float32(D) - np.float32(1)
+    x += product(level, values)
+    for i in range(len(blocks)):
+        attention_norm, qkv, out, feed_norm, up, down = blocks[i]
+        mixed = product(normed(x, attention_norm), qkv)  # (3 d,)
+        x += product(attend(mixed.reshape(1, -1), rings[i], bias, slot, filled)[0], out)
+        x += product(silu(product(normed(x, feed_norm), up)), down)
+    x = normed(x, norm)
+    logits, near = product(x, head), product(x, steps)
+    width = len(near) // len(y)  # 2 reach + 1
+    for j in range(len(y)):
+        for r in range(width):
+            there = y[j] + r - width // 2
+            if 0 <= there < D and y[j] < D:
+                logits[j * D + there] += near[j * width + r]
+    return logits
+
+
+@compiled
+def hear(a: np.ndarray, audio: tuple) -> np.ndarray:
+    """`MappingNetwork.hear` for one row (400,) -> (d,)."""
+    first, second, third, no_audio = audio
+    return no_audio.copy() if a[0] == NO_AUDIO else product(silu(product(silu(product(a, first)), second)), third)
+
+
+@compiled
+def attend(mixed: np.ndarray, ring: np.ndarray, bias: np.ndarray, slot: int, filled: int) -> np.ndarray:
+    """Eq. 1 for one frame: queries, keys and values (B, 3 d) -> context (B, d).
+
+    The ring (2, B, H, tau, N_k) holds `filled` frames of keys and values; those of this frame go to `slot`, over the
+    oldest. bias (H, tau) is the frame's row of the mask in the ring's order.
+    """
+    _, B, H, _, N = ring.shape
+    context, W = np.zeros((B, H * N), np.float32), np.empty(filled, np.float32)
+    for b in range(B):
+        for h in range(H):
+            mine, K, V = slice(h * N, (h + 1) * N), ring[0, b, h], ring[1, b, h]  # K, V (tau, N_k)
+            Q, out = mixed[b, mine], context[b, mine]
+            K[slot], V[slot] = mixed[b, H * N:][mine], mixed[b, 2 * H * N:][mine]
+            for s in range(filled):
+                score = np.float32(0)
+                for n in range(N):
+                    score += Q[n] * K[s, n]
+                W[s] = score / np.float32(math.sqrt(N)) + bias[h, s]
+            top, total = W.max(), np.float32(0)
+            for s in range(filled):
+                W[s] = math.exp(W[s] - top)
+                total += W[s]
+            for s in range(filled):
+                for n in range(N):
+                    out[n] += W[s] / total * V[s, n]
+    return context
+
+
+@compiled
+def normed(x: np.ndarray, norm: tuple) -> np.ndarray:
+    """Layer normalization of one row (d,)."""
+    gain, shift = norm
+    x = x - x.mean()
+    return x / np.float32(math.sqrt((x * x).mean() + 1e-5)) * gain + shift
+
+
+@compiled
+def silu(x: np.ndarray) -> np.ndarray:
+    """SiLU of one row, in its place."""
+    for i in range(len(x)):
+        x[i] /= np.float32(1) + math.exp(-x[i])
+    return x
+
+
+@compiled
+def product(x: np.ndarray, linear: tuple) -> np.ndarray:
+    """One row x (K,) times W (K, N), plus b -> (N,). Four rows of W at a time, so the sums are written less often."""
+    W, b = linear
+    out, fours = b.copy(), len(x) // 4 * 4
+    for k in range(0, fours, 4):
+        x0, x1, x2, x3 = x[k], x[k + 1], x[k + 2], x[k + 3]
+        for n in range(len(out)):
+            out[n] += x0 * W[k, n] + x1 * W[k + 1, n] + x2 * W[k + 2, n] + x3 * W[k + 3, n]
+    for k in range(fours, len(x)):
+        for n in range(len(out)):
+            out[n] += x[k] * W[k, n]
+    return out

@@ -1,0 +1,52 @@
+"""Top-k sampling: the right bins are kept, and drawn as often as they should be."""
+
+import numpy as np
+import pytest
+import torch
+
+from dirfa_edu.top_k import cut, draw, top_k_sample
+
+
+def test_gumbel_top_k_draws_from_the_truncated_softmax():
+    logits = torch.tensor([2.0, 1.0, 0.0, -1.0, 1.5, -3.0])
+    draws = top_k_sample(logits.expand(40_000, -1), k=3, temperature=0.8, generator=torch.Generator().manual_seed(0))
+    counts = torch.bincount(draws, minlength=6).double()
+    kept = [0, 1, 4]
+    assert counts[[2, 3, 5]].sum() == 0
+    expected = 40_000 * torch.softmax(logits[kept].double() / 0.8, 0)
+    assert ((counts[kept] - expected) ** 2 / expected).sum() < 13.8  # chi-square, 2 degrees of freedom, p > .001
+
+
+@pytest.mark.parametrize("k", [1, 4, 9, 20])
+@pytest.mark.parametrize("speed", [2, 1e9])
+def test_a_draw_is_the_best_of_the_k_likeliest_near_enough_and_of_equals_the_lowest_are_kept(k, speed):
+    rng = np.random.default_rng(k)
+    logits = rng.integers(0, 6, (400, 20)).astype(np.float32)  # full of equals
+    logits[0] = 0
+    heat, noise = rng.uniform(0.5, 2, 400).astype(np.float32), rng.gumbel(size=(400, k)).astype(np.float32)
+    last, most = rng.integers(0, 20, 400), np.full(400, speed, np.float32)
+    drawn = draw(logits, *cut(logits.copy(), k, heat, None), heat, noise.ravel(), np.arange(0, 400 * k, k), last, most)
+    for row in range(400):
+        kept = sorted(sorted(range(20), key=lambda j: (-logits[row, j], j))[:k])
+        scores = [logits[row, j] / heat[row] + noise[row, m] for m, j in enumerate(kept)]
+        near = [m for m, j in enumerate(kept) if abs(j - last[row]) <= speed]
+        if near:
+            assert drawn[row] == kept[max(near, key=lambda m: scores[m])]
+        else:  # no leap, though the distribution asks for one
+            assert drawn[row] in kept and abs(drawn[row] - last[row]) == min(abs(j - last[row]) for j in kept)
+
+
+def test_k_1_is_the_most_likely_bin_whatever_the_noise():
+    logits = torch.randn(50, 9, generator=torch.Generator().manual_seed(3))
+    assert torch.equal(top_k_sample(logits, k=1), logits.argmax(-1))
+
+
+def test_top_p_keeps_the_fewest_bins_that_hold_p():
+    p = torch.tensor([0.05, 0.4, 0.15, 0.3, 0.1])
+    draws = top_k_sample(p.log().expand(40_000, -1), 5, top_p=0.75, generator=torch.Generator().manual_seed(0))
+    counts = torch.bincount(draws, minlength=5).double()
+    assert counts[[0, 4]].sum() == 0  # .4 + .3 is short of .75, .15 more is enough
+    kept = [1, 2, 3]
+    expected = 40_000 * p[kept].double() / p[kept].sum()
+    assert ((counts[kept] - expected) ** 2 / expected).sum() < 13.8
+    assert (top_k_sample(p.log().expand(100, -1), 5, top_p=0.01) == 1).all()  # never fewer than one
