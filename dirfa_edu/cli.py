@@ -156,7 +156,7 @@ def evaluate(what: Annotated[str, typer.Argument(help="mapper, generator, sync, 
 
 
 @app.command()
-def reproduce(what: Annotated[str, typer.Argument(help="table1, table2, table4, table5, fig2, fig3, fig5 or fig6")],
+def reproduce(what: Annotated[str, typer.Argument(help="table1, table2, table4, table5, fig2 to fig6, or claim")],
               preset: Annotated[str, typer.Option(help="laptop or full")] = "laptop",
               seeds: Annotated[int, typer.Option(help="trainings of each variant (tables)")] = 1,
               out: Annotated[Path, typer.Option(help="folder for results and finished trials")] = Path("results"),

@@ -243,14 +243,3 @@ def curve(log: Sequence[dict], keys: Sequence[str], x: str = "step", title: str 
     ax.set(xlabel=x, title=title, yscale="log" if logy else "linear")
     ax.legend(fontsize=8)
     return fig
-
-
-def trade_off(points: Sequence[dict], x: str, y: str, label: str = "name", title: str = ""):
-    """Scatter of named points, e.g. lip error against expression diversity over k. Notebook: 06_evaluation."""
-    fig, ax = new(width=6, height=3)
-    for i, point in enumerate(points):
-        ax.plot(point[x], point[y], "os^Dv<>P"[i % 8], color=SAMPLES[i % 6])
-        ax.annotate(str(point[label]), (point[x], point[y]), xytext=(5, 4), textcoords="offset points", fontsize=8)
-    ax.set(xlabel=x, ylabel=y, title=title)
-    ax.margins(0.15)
-    return fig

@@ -94,10 +94,10 @@ def run(variant: str, seed: int, preset: str, train: list, test: list, folder: P
         except (json.JSONDecodeError, KeyError, TypeError):
             pass  # not one of ours, or of an older version: it is made again
         checkpoint.unlink(missing_ok=True)
-    trial = {"recipe": recipe, "animations": f"{stem}.npz", "clips": {}}
+    trial, kept = {"recipe": recipe, "animations": f"{stem}.npz", "clips": {}}, {}
     if variant == SUBJECT:
         others = [run(name, seed, preset, train, test, folder, generator, progress) for name in ("w/o Prob", "full")]
-        trial["clips"] = subject(*others, folder, test, generator, options["tuning"], seed, progress)
+        trial["clips"], kept = subject(*others, folder, test, generator, options["tuning"], seed, progress)
     elif variant == UNTRAINED:
         network = load_pretrained("mapper")
     else:
@@ -105,7 +105,6 @@ def run(variant: str, seed: int, preset: str, train: list, test: list, folder: P
                                   measured=variant.endswith("measured"), progress=progress)
         if config.probabilistic:
             trial["bits_by_age"] = bits_by_age(network, test)
-    kept = {}
     for clip in test if variant != SUBJECT else []:
         shown = methods(variant, network, clip, options["samples"], seed)
         trial["clips"][clip.name] = {name: figures(clip, Y, network, generator) for name, Y in shown.items()}
@@ -123,8 +122,9 @@ def run(variant: str, seed: int, preset: str, train: list, test: list, folder: P
 
 
 def subject(plain: dict, full: dict, folder: Path, test: list, generator: GenerationNetwork | None, steps: int,
-            seed: int, progress: bool) -> dict:
-    """Figures of one person's clips: the generator tuned to the first half of them, shown on the others.
+            seed: int, progress: bool) -> tuple[dict, dict]:
+    """Figures of one person's clips: the generator tuned to the first half of them, shown on the others. And with
+    seed 0, for Figure 4, eight moments of the first film shown, and their frame numbers.
 
     On the tuned one, lips of the network without probabilities, alone (as Wang et al.) and under the expression that a
     label tells, which is the clip's mean (as EVP); ours on the generator as it is shipped. Paper: Table 2.
@@ -137,7 +137,7 @@ def subject(plain: dict, full: dict, folder: Path, test: list, generator: Genera
     if not learned:
         raise InputError("Table 2 needs two test clips or more of one person")
     tuned, _ = train_generator(learned, steps=steps, lr=1e-4, seed=seed, start=generator, progress=progress)
-    out = {}
+    out, films = {}, {}
     with np.load(folder / plain["animations"]) as animations:
         for clip in shown:
             truth = true_animation(clip)
@@ -145,10 +145,14 @@ def subject(plain: dict, full: dict, folder: Path, test: list, generator: Genera
             still[:, LIPS] = animations[clip.name][:, LIPS]
             told = still.copy()
             told[:, UPPER] = truth[:, UPPER].mean(0)
+            ways = {"lips alone": still, "emotion told": told}
             out[clip.name] = {name: {"ebr": ebr(Y[:, BLINK[0]])} | film_figures(clip, Y, tuned)
-                              for name, Y in (("lips alone", still), ("emotion told", told))}
+                              for name, Y in ways.items()}
             out[clip.name]["ours"] = full["clips"][clip.name]["ours"]
-    return out
+            if clip is shown[0] and seed == 0:
+                films["moments"] = np.linspace(len(truth) // 10, len(truth) - 1, 8).astype(int)
+                films |= {name: film(clip, Y, tuned)[films["moments"]] for name, Y in ways.items()}
+    return out, films
 
 
 def digest(network: torch.nn.Module) -> str:
@@ -209,18 +213,22 @@ def figures(clip, Y: np.ndarray, network: MappingNetwork, generator: GenerationN
     return out | (film_figures(clip, Y[0], generator) if generator else {})
 
 
+def film(clip, Y: np.ndarray, generator: GenerationNetwork) -> np.ndarray:
+    """The frames (T, S, S, 3) of an animation (T, 23), drawn from the first frame of the clip's recording."""
+    source, truth = recording(clip, generator.config.size).frames[0], true_animation(clip)
+    if np.abs(Y - truth[:1]).max() == 0:  # nothing moves: a copy is the source itself
+        return np.repeat(source[None], len(Y), axis=0)
+    return moved(generator, torch.from_numpy(source).permute(2, 0, 1), torch.from_numpy(truth[0]),
+                 torch.from_numpy(Y).float())
+
+
 def film_figures(clip, Y: np.ndarray, generator: GenerationNetwork) -> dict[str, float]:
-    """The paper's figures of one animation (T, 23), drawn from the recording's first frame. Paper: 4.3."""
-    recorded, truth = recording(clip, generator.config.size), torch.from_numpy(true_animation(clip))
-    source = recorded.frames[0]
-    if np.abs(Y - truth[:1].numpy()).max() == 0:  # nothing moves: a copy is the source itself
-        frames = np.repeat(source[None], len(Y), axis=0)
-    else:
-        frames = moved(generator, torch.from_numpy(source).permute(2, 0, 1), truth[0], torch.from_numpy(Y).float())
-    film = look(frames, clip.features()[:len(Y)])
+    """The paper's figures of one animation (T, 23). Paper: 4.3."""
+    recorded, frames = recording(clip, generator.config.size), film(clip, Y, generator)
+    seen = look(frames, clip.features()[:len(Y)])
     return {"psnr": float(np.mean([min(psnr(a, b), 60) for a, b in zip(frames[1:], recorded.frames[1:len(Y)])])),
-            "acd": acd(source, frames[::5]), "lmd": lmd(film.L, recorded.L[:len(Y)]), "s_conf": film.confidence,
-            "s_off": s_off(film.offset, recorded.offset)}
+            "acd": acd(recorded.frames[0], frames[::5]), "lmd": lmd(seen.L, recorded.L[:len(Y)]),
+            "s_conf": seen.confidence, "s_off": s_off(seen.offset, recorded.offset)}
 
 
 @torch.inference_mode()

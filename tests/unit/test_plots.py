@@ -31,8 +31,7 @@ def every_figure(samples):
             plots.samples_over_time(samples, samples[0]), plots.animation_lines(samples),
             plots.film_strip_figure([frames, frames], ["a", "b"], [0, 1, 2, 3]),
             plots.mel_with_window(np.zeros((20, 101)), 17, wave),
-            plots.curve([{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}], ["loss"]),
-            plots.trade_off([{"name": "k 1", "x": 1, "y": 2}], "x", "y")]
+            plots.curve([{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}], ["loss"])]
 
 
 def test_every_figure_is_a_small_png_and_the_same_png_twice(samples):

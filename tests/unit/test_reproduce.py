@@ -182,6 +182,34 @@ def test_figures_are_drawn_from_the_trials(tmp_path, filmed, name, rows, monkeyp
                                              zip(drawn[0], drawn[0][1:]))  # no two rows show the same
 
 
+def test_figure_4_shows_the_tuned_films_of_one_person(tmp_path, filmed, monkeypatch):
+    person = Corpus("samples").select(split="test", kind="speech", rendered=True, actor=filmed[0].actor)[:2]
+    drawn = []
+    real = figures.plots.film_strip_figure
+    monkeypatch.setattr(figures.plots, "film_strip_figure",
+                        lambda stacks, labels, times: drawn.append((stacks, labels)) or real(stacks, labels, times))
+    figures.draw("fig4", "smoke", tmp_path, clips=(CLIPS[0], person), progress=False)
+    (recording, wang, evp, ours), labels = drawn[0]
+    assert [label.split()[0] for label in labels] == ["recording", "tuned,", "tuned,", "ours,"]
+    far = [min(np.abs(frame.astype(int) - recording[3]).mean() for frame in clip.frames()) for clip in person]
+    assert far[1] < 4 and far[1] < far[0]  # the clip that was not learned; its film is compressed
+    assert 0 < np.abs(wang.astype(int) - evp).mean() and np.abs(evp.astype(int) - ours).mean() > 1
+
+
+def test_the_plane_of_the_claim_has_lines_and_the_rows_of_the_tables(tmp_path, filmed):
+    here = {"w/o Prob": {"lip_one": [0.3, 0.02]}, "ours": {"lip_one": [9.0, 0.1]},
+            "Full Model": {"lip_one": [0.2, 0.01], "diversity_upper": [0.4, 0.03]}}
+    (tmp_path / "table4.json").write_text(json.dumps({"here": here}))
+    text = figures.draw("claim", "smoke", tmp_path, clips=(CLIPS[0], [filmed[0]]), progress=False)
+    found = json.loads((tmp_path / "claim.json").read_text())
+    assert (tmp_path / "claim.png").stat().st_size > 5000 and "claim.png" in text
+    assert found["points"]["w/o Prob"] == [[0, 0.3], [0, 0.02]] and "ours" not in found["points"]
+    assert found["points"]["Full Model"] == [[0.4, 0.2], [0.03, 0.01]]
+    one, tight, _ = (list(line.values()) for line in found["lines"].values())
+    assert one[-1][0] > one[0][0] and one[-1][1] > one[0][1]  # heat: more diverse, worse lips
+    assert tight[-1][0] > tight[0][0] and tight[-1][1] < one[-1][1]  # tight lips: only more diverse
+
+
 # ---- the judge ------------------------------------------------------------------------------------------------------
 def made_up(seeds=5, **figures):
     """One row: each figure in five seeds, with a little noise about what is given."""
