@@ -84,8 +84,10 @@ def run(variant: str, seed: int, preset: str, train: list, test: list, folder: P
     recipe = {"config": asdict(config), "steps": options["steps"], "samples": options["samples"], "seed": seed,
               "train": [clip.name for clip in train], "test": [clip.name for clip in test],
               "generator": generator and digest(generator)}
-    stem = f"{variant.replace('/', '').replace(' ', '').replace(',', '-')}-{preset}-seed{seed}"
-    finished, checkpoint = make_folder(folder) / f"{stem}.json", folder / f"{stem}.ckpt"
+    if variant == UNTRAINED:
+        recipe["mapper"] = digest(load_pretrained("mapper"))
+    name = stem(variant, seed, preset)
+    finished, checkpoint = make_folder(folder) / f"{name}.json", folder / f"{name}.ckpt"
     if finished.is_file():
         try:
             kept = json.loads(finished.read_text())
@@ -94,9 +96,9 @@ def run(variant: str, seed: int, preset: str, train: list, test: list, folder: P
         except (json.JSONDecodeError, KeyError, TypeError):
             pass  # not one of ours, or of an older version: it is made again
         checkpoint.unlink(missing_ok=True)
-    trial, kept = {"recipe": recipe, "animations": f"{stem}.npz", "clips": {}}, {}
+    trial, kept = {"recipe": recipe, "animations": f"{name}.npz", "clips": {}}, {}
     if variant == SUBJECT:
-        others = [run(name, seed, preset, train, test, folder, generator, progress) for name in ("w/o Prob", "full")]
+        others = [run(other, seed, preset, train, test, folder, generator, progress) for other in ("w/o Prob", "full")]
         trial["clips"], kept = subject(*others, folder, test, generator, options["tuning"], seed, progress)
     elif variant == UNTRAINED:
         network = load_pretrained("mapper")
@@ -153,6 +155,11 @@ def subject(plain: dict, full: dict, folder: Path, test: list, generator: Genera
                 films["moments"] = np.linspace(len(truth) // 10, len(truth) - 1, 8).astype(int)
                 films |= {name: film(clip, Y, tuned)[films["moments"]] for name, Y in ways.items()}
     return out, films
+
+
+def stem(variant: str, seed: int, preset: str) -> str:
+    """What the files of a trial are called, without their endings."""
+    return f"{variant.replace('/', '').replace(' ', '').replace(',', '-')}-{preset}-seed{seed}"
 
 
 def digest(network: torch.nn.Module) -> str:
