@@ -1,8 +1,7 @@
 """The paper's six figures, and what a model that samples needs beside them.
 
-PSNR, ACD, LMD, S_conf, S_off and EBR follow the paper (4.3). A model that draws many plausible faces must not be
-punished for drawing another one than the recording shows: lip_errors reports one sample, the mean of all and the
-closest; diversity measures how far samples lie apart; frechet compares distributions.
+PSNR, ACD, LMD, S_conf, S_off and EBR follow the paper. A model that draws many plausible faces must not be punished
+for drawing another one than the recording shows: hence lip_errors, diversity, coverage and frechet.
 
 Paper: 4.3, Tables 1-5. Notebook: 06_evaluation.
 """
@@ -100,27 +99,35 @@ def mean_pairwise(x: np.ndarray) -> float:
     >>> mean_pairwise(np.array([[0.0, 0.0], [3.0, 4.0]]))
     5.0
     """
-    x = np.asarray(x, np.float64)
-    pairs = len(x) * (len(x) - 1) / 2
-    return float(sum(np.linalg.norm(x[i + 1:] - x[i], axis=1).sum() for i in range(len(x))) / pairs) if pairs else 0.0
+    apart = [np.linalg.norm(np.subtract(a, b, dtype=np.float64)) for a, b in combinations(x, 2)]
+    return float(np.mean(apart)) if apart else 0.0
 
 
-def lmd(La: np.ndarray, Lb: np.ndarray, reduce: str = "mean") -> float:
+def lmd(La: np.ndarray, Lb: np.ndarray, reduce: str = "mean", per_eyes: bool = False) -> float:
     """Landmark distance of two mouths in px: 20 mouth points, each mouth's centroid removed, Euclidean.
 
     Inputs (T, n, 2 or 3) with n = 468 (FaceMesh), 68 (iBUG) or 20 (the mouth). `reduce="mean"` averages the points;
-    "sum" adds them, as ATVG's published code does (20 times as large): state which. Frames with NaN do not count.
-    Raises InputError for shapes that do not fit. Paper: Tables 1-5. Notebook: 06_evaluation.
+    "sum" adds them, as ATVG's published code does (20 times as large): state which. `per_eyes` divides by how far the
+    eyes' outer corners are apart in Lb: the picture's size drops out. Frames with NaN do not count. Raises InputError
+    for shapes that do not fit. Paper: Tables 1-5. Notebook: 06_evaluation.
     """
     if reduce not in ("mean", "sum"):
         raise InputError(f"reduce is 'mean' or 'sum', not {reduce!r}")
     distance = _landmark_distance(_mouth(La), _mouth(Lb))  # (T, 20)
-    return float((distance.mean(1) if reduce == "mean" else distance.sum(1)).mean())
+    return float((distance.mean(1) if reduce == "mean" else distance.sum(1)).mean()) / _unit(Lb, per_eyes)
 
 
-def face_lmd(La: np.ndarray, Lb: np.ndarray) -> float:
+def face_lmd(La: np.ndarray, Lb: np.ndarray, per_eyes: bool = False) -> float:
     """Landmark distance of all points of two faces (T, n, 2 or 3) in px, each face's centroid removed, mean."""
-    return float(_landmark_distance(np.asarray(La), np.asarray(Lb)).mean())
+    return float(_landmark_distance(np.asarray(La), np.asarray(Lb)).mean()) / _unit(Lb, per_eyes)
+
+
+def _unit(L: np.ndarray, per_eyes: bool) -> float:
+    """1 px, or the mean distance of the outer corners of the eyes."""
+    corners = {468: (33, 263), 68: (36, 45)}.get(np.shape(L)[1])
+    if per_eyes and not corners:
+        raise InputError(f"the distance of the eyes needs 468 or 68 landmarks, not {np.shape(L)[1]}")
+    return float(np.nanmean(np.linalg.norm(np.diff(L[:, corners, :2], axis=1), axis=2))) if per_eyes else 1.0
 
 
 def _mouth(L: np.ndarray) -> np.ndarray:
@@ -200,9 +207,8 @@ def ebr_from_landmarks(L: np.ndarray, fps: float = FPS) -> float:
 
 def diversity(samples: np.ndarray) -> dict[str, float]:
     """How far samples (n, T, 23) of one audio lie apart: per group (lips, upper, blink, pose) the mean over pairs and
-    frames of the L2 distance. AU units; in the pose group 0.1 rad and 10 mm count as one unit.
-
-    Raises InputError for fewer than two samples. Notebook: 06_evaluation.
+    frames of the L2 distance. AU units; in the pose group 0.1 rad and 10 mm count as one unit. Raises InputError for
+    fewer than two samples. Notebook: 06_evaluation.
     """
     samples = np.asarray(samples, np.float64)
     if samples.ndim != 3 or samples.shape[2] != 23 or len(samples) < 2:

@@ -52,6 +52,8 @@ LEDGER = [
         "unit/test_masks.py", CHOICE, "ALiBi slopes per head by default; the figure's single penalty is an option"),
     Row("Fig. 3", "methods compared, shown", "06_evaluation", "figures.draw", "unit/test_reproduce.py", TOY,
         "paradigms, not code bases"),
+    Row("Fig. 4", "one person's methods compared, shown", "06_evaluation", "figures.subjects",
+        "unit/test_reproduce.py", TOY, "paradigms, not code bases"),
     Row("Fig. 5", "ablation, shown", "06_evaluation", "figures.draw", "unit/test_reproduce.py", TOY),
     Row("Fig. 6", "three faces from one recording", "00_tour", "sampling.generate", "unit/test_sampling.py", TOY),
     # tables and figures of merit
@@ -64,6 +66,8 @@ LEDGER = [
         "a small SyncNet trained on our corpus"),
     Row("EBR", "Tables 1, 2, 4", "06_evaluation", "metrics.ebr", "unit/test_metrics.py", TOY),
     Row("Table 1", "methods compared", "06_evaluation", "reproduce.reproduce", "unit/test_reproduce.py", TOY,
+        "paradigms, not code bases"),
+    Row("Table 2", "one person's methods compared", "06_evaluation", "trials.subject", "unit/test_reproduce.py", TOY,
         "paradigms, not code bases"),
     Row("Table 3", "user study, 83 people", "06_evaluation", "study.Study", "unit/test_study.py", OPEN,
         "needs people: the package plans a study and evaluates its ratings"),
@@ -86,7 +90,7 @@ LEDGER = [
     Row("VoxCeleb2 and LRW", "4.1", "07_your_own_face", "corpus.Corpus", "unit/test_corpus.py", OPEN,
         "neither may be shipped: folders of that layout are read where a user has them"),
     # claims
-    Row("accurate lips, diverse expressions", "1, 4.5", "06_evaluation", "metrics.diversity", "unit/test_metrics.py",
+    Row("accurate lips, diverse expressions", "1, 4.5", "06_evaluation", "figures.claim", "unit/test_reproduce.py",
         TOY),
     Row("no control of single attributes", "4.5, limitations", "04_mapper", "control.Control", "unit/test_control.py",
         TOY, "named as future work; an attribute is pinned before it is fed back"),

@@ -90,6 +90,18 @@ def test_lmd_ignores_where_the_mouth_is_but_not_its_shape():
     assert uncentred > 30  # the mistake: head motion counted as lip error
 
 
+@pytest.mark.parametrize("n, corners", [(468, (33, 263)), (68, (36, 45))])
+def test_lmd_per_eyes_does_not_know_how_large_the_picture_is(n, corners):
+    a, b = np.random.default_rng(n).normal(size=(2, 3, n, 3)) * 20
+    b[:, corners[0], :2], b[:, corners[1], :2] = (10, 5), (40, 45)  # 50 px apart
+    for measure in (metrics.lmd, metrics.face_lmd):
+        assert measure(a, b, per_eyes=True) == pytest.approx(measure(a, b) / 50)
+        assert measure(2 * a, 2 * b, per_eyes=True) == pytest.approx(measure(a, b, per_eyes=True))
+        assert measure(2 * a, 2 * b) == pytest.approx(2 * measure(a, b))
+    with pytest.raises(InputError, match="eyes"):
+        metrics.lmd(a[:, :20], b[:, :20], per_eyes=True)
+
+
 def test_lmd_uses_the_mouth_alone_and_face_lmd_all_points():
     a = rng(7).random((2, 68, 2)) * 100
     b = a.copy()

@@ -1,4 +1,4 @@
-"""The results that are shipped: what the pages say follows from the trials stored beside them, and those from the code."""
+"""The results that are shipped: pages follow from the trials stored beside them, and those from code and weights."""
 
 import json
 import math
