@@ -25,71 +25,74 @@ def views(network: nn.Module, rows: int) -> tuple:
         return x.detach().numpy()
 
     probabilistic = network.config.probabilistic
-    plain = array if rows == 1 and probabilistic else Tensor.detach
+    plain = array if rows == 1 and probabilistic else Tensor.detach  # torch multiplies several rows
 
-    def pair(layer: nn.Module, kind=plain) -> tuple:
+    def pair(layer: nn.Module, kind=array) -> tuple:
         return kind(layer.weight), kind(layer.bias)
 
     W, b = (part.detach() for part in (network.audio[0].weight, network.audio[0].bias))
-    first = network.audio_whiten @ W, b - network.audio_mean @ network.audio_whiten @ W
-    audio = tuple(map(array, first)), pair(network.audio[3], array), pair(network.audio[6], array), array(
-        network.no_audio)
-    blocks = tuple((pair(b.norm_attention), pair(b.qkv), pair(b.out), pair(b.norm_feed), pair(b.feed[0]),
-                    pair(b.feed[2])) for b in network.blocks)
+    first = array(network.audio_whiten @ W), array(b - network.audio_mean @ network.audio_whiten @ W)
+    audio = first, pair(network.audio[3]), pair(network.audio[6]), array(network.no_audio)
+    token = array(network.embedding.weight if probabilistic else network.embedding.weight[:0]), pair(network.values)
+    blocks = tuple((pair(b.norm_attention), pair(b.qkv, plain), pair(b.out, plain), pair(b.norm_feed),
+                    pair(b.feed[0], plain), pair(b.feed[2], plain)) for b in network.blocks)
     none = np.zeros((network.config.d_model, 0), np.float32), np.zeros(0, np.float32)
-    embedding = plain(network.embedding.weight if probabilistic else network.embedding.weight[:0])
-    return (audio, (embedding, pair(network.values)), blocks, pair(network.norm),
-            pair(network.head), pair(network.steps) if network.steps else none)
+    return audio, token, blocks, pair(network.norm), pair(network.head), pair(network.steps) if network.steps else none
 
 
-def frames(A: Tensor, y: Tensor, more: Tensor, D: int, weights: tuple, rings: tuple,
-           bias: np.ndarray, slot: int, filled: int) -> Tensor:
+def frames(A: Tensor, y: Tensor, more: np.ndarray, D: int, weights: tuple, rings: tuple, bias: np.ndarray, slot: int,
+           filled: int) -> Tensor:
     """`frame` for several rows: audio A (n, 400), each for B / n rows, bins y (B, 23) -> hidden states (B, d)."""
-    audio, (embedding, values), blocks, norm, *_ = weights
-    heard = np.stack([hear(row, audio) for row in A.numpy()])  # (n, d)
-    x = torch.from_numpy(heard).repeat_interleave(len(y) // len(A), dim=0) + more  # (B, d)
-    level = torch.where(y < D, (2 * y + 1) / D - 1, 0)  # bin D means "before the clip"
-    x = x + torch.addmm(values[1], level, values[0])
-    if len(embedding):
-        rows = y + torch.arange(0, len(embedding), D + 1)
-        x = x + F.embedding_bag(rows, embedding, mode="sum")
+    audio, token, blocks, *_ = weights
+    heard = np.stack([hear(row, audio) for row in A.numpy()]) + more  # (n, d)
+    x = torch.from_numpy(tokens(heard.repeat(len(y) // len(A), axis=0), y.numpy(), D, token))  # (B, d)
     for (attention_norm, qkv, out, feed_norm, up, down), ring in zip(blocks, rings):
-        mixed = torch.addmm(qkv[1], F.layer_norm(x, x.shape[1:], *attention_norm), qkv[0])  # (B, 3 d)
+        mixed = torch.addmm(qkv[1], torch.from_numpy(normed(x.numpy(), attention_norm)), qkv[0])  # (B, 3 d)
         context = torch.from_numpy(attend(mixed.numpy(), ring, bias, slot, filled))
         x = x + torch.addmm(out[1], context, out[0])
-        hidden = F.silu(torch.addmm(up[1], F.layer_norm(x, x.shape[1:], *feed_norm), up[0]))  # (B, 4 d)
-        x = x + torch.addmm(down[1], hidden, down[0])
+        hidden = torch.addmm(up[1], torch.from_numpy(normed(x.numpy(), feed_norm)), up[0])  # (B, 4 d)
+        x = x + torch.addmm(down[1], F.silu(hidden), down[0])
     return x
 
 
 @compiled
 def frame(a: np.ndarray, y: np.ndarray, more: np.ndarray, D: int, weights: tuple, rings: tuple, bias: np.ndarray,
           slot: int, filled: int) -> np.ndarray:
-    """Audio a (400,), bins y (23,) of the frame before, what else the token is made of (d,) -> logits (23 D,).
+    """Audio a (400,), bins y (1, 23) of the frame before, what else the token is made of (d,) -> logits (23 D,).
 
     Rings are (2, 1, H, tau, N_k), bias (H, tau): see `attend`.
     """
-    audio, (embedding, values), blocks, norm, head, steps = weights
-    x, level = hear(a, audio) + more, np.zeros(len(y), np.float32)
-    for j in range(len(y)):
-        x += embedding[j * (D + 1) + y[j]]
-        if y[j] < D:
-            level[j] = np.float32(2 * y[j] + 1) / np.float32(D) - np.float32(1)
-    x += product(level, values)
+    audio, token, blocks, norm, head, steps = weights
+    x = tokens((hear(a, audio) + more).reshape(1, -1), y, D, token)  # (1, d)
     for i in range(len(blocks)):
         attention_norm, qkv, out, feed_norm, up, down = blocks[i]
-        mixed = product(normed(x, attention_norm), qkv)  # (3 d,)
+        mixed = product(normed(x, attention_norm)[0], qkv)  # (3 d,)
         x += product(attend(mixed.reshape(1, -1), rings[i], bias, slot, filled)[0], out)
-        x += product(silu(product(normed(x, feed_norm), up)), down)
+        x += product(silu(product(normed(x, feed_norm)[0], up)), down)
     x = normed(x, norm)
-    logits, near = product(x, head), product(x, steps)
-    width = len(near) // len(y)  # 2 reach + 1
-    for j in range(len(y)):
+    logits, near = product(x[0], head), product(x[0], steps)
+    width = len(near) // y.shape[1]  # 2 reach + 1
+    for j in range(y.shape[1]):
         for r in range(width):
-            there = y[j] + r - width // 2
-            if 0 <= there < D and y[j] < D:
+            there = y[0, j] + r - width // 2
+            if 0 <= there < D and y[0, j] < D:
                 logits[j * D + there] += near[j * width + r]
     return logits
+
+
+@compiled
+def tokens(x: np.ndarray, y: np.ndarray, D: int, token: tuple) -> np.ndarray:
+    """What is heard (B, d) plus what bins y (B, 23) of the frame before say, in its place."""
+    embedding, values = token
+    for b in range(len(x)):
+        level = np.zeros(y.shape[1], np.float32)
+        for j in range(y.shape[1]):
+            if len(embedding):
+                x[b] += embedding[j * (D + 1) + y[b, j]]
+            if y[b, j] < D:  # bin D means "before the clip"
+                level[j] = np.float32(2 * y[b, j] + 1) / np.float32(D) - np.float32(1)
+        x[b] += product(level, values)
+    return x
 
 
 @compiled
@@ -130,10 +133,13 @@ def attend(mixed: np.ndarray, ring: np.ndarray, bias: np.ndarray, slot: int, fil
 
 @compiled
 def normed(x: np.ndarray, norm: tuple) -> np.ndarray:
-    """Layer normalization of one row (d,)."""
+    """Layer normalization of rows (B, d)."""
     gain, shift = norm
-    x = x - x.mean()
-    return x / np.float32(math.sqrt((x * x).mean() + 1e-5)) * gain + shift
+    out = np.empty_like(x)
+    for b in range(len(x)):
+        centred = x[b] - x[b].mean()
+        out[b] = centred / np.float32(math.sqrt((centred * centred).mean() + 1e-5)) * gain + shift
+    return out
 
 
 @compiled

@@ -80,7 +80,6 @@ class Decoder:
         natural = mapper.discretizer.step  # unknown to a discretizer that was not fitted
         natural = NO_LIMIT if natural is None else natural / mapper.discretizer.width
         speed = np.minimum(per_attribute(SPEED, speed) * natural, NO_LIMIT).astype(np.float32)
-        self.nucleus = bool((self.top_p < 1).any())
         self.guided = bool((self.guidance > 0).any()) and mapper.config.probabilistic
         self.control = Controller(control, mapper.discretizer) if control else None
         self.sources, self.t, self.past = sample_generators(samples, seed), 0, []
@@ -88,14 +87,16 @@ class Decoder:
         self.rings, self.y = mapper.new_rings(rows), mapper.start(samples)[:, 0]
         self.weights = views(mapper, rows)
         # attributes that share a k are cut together; noise comes for one such group after the other
-        self.alike = [np.flatnonzero(self.k == k) for k in np.unique(self.k)]
-        self.begin, first = np.empty((samples, N_ATTRIBUTES), np.int64), 0  # where the noise of a row begins
-        for columns in self.alike:
-            k, count = self.k[columns[0]], samples * len(columns)
-            self.begin[:, columns] = first + k * np.arange(count).reshape(samples, -1)
-            first += k * count
+        self.alike, first = [], 0
+        self.begin = np.empty((samples, N_ATTRIBUTES), np.int64)  # where the noise of a row begins
+        for k in np.unique(self.k):
+            columns = np.flatnonzero(self.k == k)
+            heat, top_p = (np.tile(x[columns], samples) for x in (self.heat, self.top_p))
+            space = np.empty((samples, len(columns), D), np.float32)
+            self.alike.append((columns, k, heat, top_p if (top_p < 1).any() else None, space))
+            self.begin[:, columns] = first + k * np.arange(len(heat)).reshape(samples, -1)
+            first += k * len(heat)
         self.noise = np.empty((NOISE_BLOCK, first), np.float32)
-        self.space = [np.empty((samples, len(columns), D), np.float32) for columns in self.alike]
         self.rows = [np.tile(x, samples) for x in (self.heat, speed)]  # of all samples
 
     @torch.inference_mode()
@@ -134,17 +135,16 @@ class Decoder:
     def _draw(self, logits: Tensor) -> Tensor:
         """Gumbel top-k, see `top_k_sample`: logits (samples, 23, D) -> bins (samples, 23)."""
         if self.t % NOISE_BLOCK == 0:
-            for columns in self.alike:
+            for columns, k, *_ in self.alike:
                 for i, generator in enumerate(self.sources):
-                    noise = gumbel((NOISE_BLOCK, len(columns), self.k[columns[0]]), generator).flatten(1).numpy()
+                    noise = gumbel((NOISE_BLOCK, len(columns), k), generator).flatten(1).numpy()
                     begin = self.begin[i, columns[0]]
                     self.noise[:, begin:begin + noise.shape[1]] = noise
         logits, (n, J, D) = logits.numpy(), logits.shape
         least, kept = np.empty((n, J), np.float32), np.empty((n, J), np.int64)
-        for columns, rows in zip(self.alike, self.space):
+        for columns, k, heat, top_p, rows in self.alike:
             np.take(logits, columns, axis=1, out=rows, mode="clip")  # (samples, c, D), `cut` mixes them up
-            heat, top_p = (np.tile(x[columns], n) for x in (self.heat, self.top_p))
-            cuts = cut(rows.reshape(-1, D), self.k[columns[0]], heat, top_p if self.nucleus else None)
+            cuts = cut(rows.reshape(-1, D), k, heat, top_p)
             least[:, columns], kept[:, columns] = (part.reshape(n, -1) for part in cuts)
         heat, most = self.rows
         bins = draw(logits.reshape(-1, D), least.ravel(), kept.ravel(), heat, self.noise[self.t % NOISE_BLOCK],
@@ -180,8 +180,8 @@ def generate(mapper: MappingNetwork, A: np.ndarray | Tensor, samples: int = 3, s
     if A.ndim != 2 or A.shape[1] != mapper.config.audio or len(A) == 0:
         raise InputError(f"audio features are (T, {mapper.config.audio}) with T >= 1, not {tuple(A.shape)}")
     decoder, smoother = Decoder(mapper, samples, seed, top_k, temperature, control=control, **options), Smoother(smooth)
-    frames = [decoder.values(decoder.step(row)) for row in (progress(A) if progress else A)]
-    return np.stack([*smoother.feed(frames), *smoother.finish()], axis=1)  # (samples, T, 23)
+    Y = decoder.values(torch.stack([decoder.step(row) for row in (progress(A) if progress else A)]))
+    return np.stack([*smoother.feed(list(Y)), *smoother.finish()], axis=1)  # (samples, T, 23)
 
 
 class Stream:
@@ -226,9 +226,11 @@ class Smoother:
 
     def feed(self, frames: list[np.ndarray]) -> list[np.ndarray]:
         """More frames, each (samples, 23) -> those whose neighbours are all known."""
+        if not self.reach:
+            return frames
         out = []
         for frame in frames:
-            self.window = self.window[-2 * self.reach:] if self.reach else []
+            self.window = self.window[-2 * self.reach:]
             self.window += [frame] * (1 if self.window else self.reach + 1)
             if len(self.window) == 2 * self.reach + 1:
                 out.append(self._middle())

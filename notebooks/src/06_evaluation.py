@@ -24,13 +24,16 @@
 # a narrower question than that.
 
 # %%
+import json
 import tempfile
+from collections import Counter
 
 import numpy as np
 import torch
 from IPython.display import Markdown, display
+from scipy.signal import find_peaks
 
-from dirfa_edu import CHAPTER_CLIP, Corpus, audio, checks, column, data_path, explorers, generate, load_pretrained
+from dirfa_edu import CHAPTER_CLIP, Corpus, audio, checks, column, data_path, explorers, figures, generate, load_pretrained
 from dirfa_edu import metrics, plots, reproduce, study, sync, talk, video, vision
 
 torch.set_num_threads(1)
@@ -500,10 +503,7 @@ def markdown(title, heads, rows):
 
 text = [markdown("Table 1, VoxCeleb2 (paper)", names, table1), markdown(f"here, {len(tables)} clips", names, {
     name: [float(x) for x in row] for name, row in here.items()})]
-for table in reproduce.TABLES:
-    stored = data_path("results", f"{table}.md")
-    missing = f"# {table.replace('table', 'Table ')}, here: *not measured yet*. `dirfa-edu reproduce {table}` measures it."
-    text.append((stored.read_text() if stored.is_file() else missing).replace("# ", "#### ", 1))
+text += [data_path("results", f"{table}.md").read_text().replace("# ", "#### ", 1) for table in reproduce.TABLES]
 display(Markdown("\n\n".join(text)))
 
 # %% [markdown]
