@@ -131,7 +131,8 @@ def numbers(given: list[str] | None) -> dict[str, float]:
 @app.command()
 def evaluate(what: Annotated[str, typer.Argument(help="mapper, generator, sync, or talk")],
              folder: Annotated[Path | None, typer.Argument(help="with talk: the folder that holds the videos")] = None,
-             weights: Annotated[Path | None, typer.Option(help="instead of the shipped ones")] = None,
+             weights: Annotated[Path | None, typer.Option(
+                 help="instead of the shipped ones; with talk: those of the published SyncNet, beside ours")] = None,
              json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here too")] = None,
              ) -> None:
     """Measure a network on the test split of the sample corpus, or the talking faces in a folder (report.html)."""
@@ -142,7 +143,7 @@ def evaluate(what: Annotated[str, typer.Argument(help="mapper, generator, sync, 
     if what == "talk":
         if folder is None:
             raise InputError("which videos? Give their folder: dirfa-edu evaluate talk FOLDER")
-        figures = evaluate_talk(folder)
+        figures = evaluate_talk(folder, weights)
         typer.echo(f"{folder / 'report.html'}: {len(figures)} videos")
     elif what in (runs := {"mapper": evaluate_mapper, "generator": evaluate_generator, "sync": evaluate_sync}):
         figures = runs[what](weights)

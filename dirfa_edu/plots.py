@@ -243,3 +243,25 @@ def curve(log: Sequence[dict], keys: Sequence[str], x: str = "step", title: str 
     ax.set(xlabel=x, title=title, yscale="log" if logy else "linear")
     ax.legend(fontsize=8)
     return fig
+
+
+def intervals(rows: dict[str, dict], columns: dict[str, str]):
+    """A table as a picture: one panel per column {figure: heading}, in it each row's mean and interval
+    {row: {figure: (mean, half-width)}}; a figure that a row lacks, and an unknown interval (NaN), is left out.
+
+    Notebook: 06_evaluation.
+    """
+    fig, axes = new(1, len(columns), width=1.6 * len(columns) + 2, height=0.32 * len(rows) + 0.9, squeeze=False,
+                    sharey=True)
+    for ax, (figure, heading) in zip(axes[0], columns.items()):
+        for i, row in enumerate(rows):
+            if figure in rows[row]:
+                mean, half = rows[row][figure]
+                ax.errorbar(mean, i, xerr=np.nan_to_num(half), fmt="o", ms=4, capsize=3, color=SAMPLES[i % 6])
+        ax.set_title(heading.replace(", ", "\n"), fontsize=8)
+        ax.tick_params(labelsize=7)
+        ax.grid(axis="y", alpha=0.3)
+        ax.margins(x=0.15)
+    axes[0, 0].set_yticks(range(len(rows)), list(rows))
+    axes[0, 0].invert_yaxis()
+    return fig

@@ -20,6 +20,8 @@ from .files import InputError, atomic_path
 from .metrics import HUMAN_EBR, UNITS, acd_pairwise, diversity, ebr, jitter
 from .showing import jpeg, png
 from .sync import SHIFTS, VIDEO_WINDOW, distances, load_sync, mouth_crops, score
+from .syncnet import PublishedSyncNet, face_crops, load_published
+from .syncnet import distances as published_distances
 from .vision import extract
 
 FILMS, SOUNDS = (".mp4", ".webm", ".mov"), (".wav", ".flac", ".ogg", ".mp3")
@@ -29,10 +31,11 @@ STYLE = ("body{font:16px/1.5 sans-serif;max-width:60rem;margin:auto;padding:1rem
          "th:first-child{text-align:left}img,video{max-width:100%}video{min-width:20rem}")
 
 
-def evaluate_talk(folder: str | Path) -> dict[str, dict[str, float]]:
+def evaluate_talk(folder: str | Path, syncnet: str | Path | None = None) -> dict[str, dict[str, float]]:
     """Measure every video of a folder and write `report.html` there -> {file name: {figure: value}}.
 
-    Videos that cannot be measured are named on the page with the reason.
+    Videos that cannot be measured are named on the page with the reason. With the weights of the published SyncNet, a
+    file `syncnet`, its confidence and lag stand beside those of ours.
     Raises InputError where there is no folder, no video, or none that can be measured. Notebook: 06_evaluation.
     """
     folder = Path(folder)
@@ -41,13 +44,14 @@ def evaluate_talk(folder: str | Path) -> dict[str, dict[str, float]]:
     films = sorted(path for path in folder.iterdir() if path.suffix.lower() in FILMS)
     if not films:
         raise InputError(f"no video in {folder}: put {', '.join(FILMS)} files there")
+    published = load_published(syncnet) if syncnet else None
     measured, failed = {}, {}
     for path in films:
         try:
             found = extract(path)
             sounds = [path.with_suffix(ending) for ending in SOUNDS if path.with_suffix(ending).is_file()]
             found["wave"] = load(sounds[0]) if sounds else found["wave"]
-            measured[path] = found, figures(found)
+            measured[path] = found, figures(found, published)
         except InputError as error:
             failed[path] = str(error)
     if not measured:
@@ -57,7 +61,7 @@ def evaluate_talk(folder: str | Path) -> dict[str, dict[str, float]]:
     return {path.name: values for path, (_, values) in measured.items()}
 
 
-def figures(found: dict) -> dict[str, float]:
+def figures(found: dict, published: PublishedSyncNet | None = None) -> dict[str, float]:
     """What can be said of one video without a truth; `found` as `vision.extract` gives it."""
     Y, step = found["animation"], jitter(found["animation"])
     out = {"seconds": len(Y) / FPS, "frames with a face": float(found["valid"].mean()), "EBR, 1/s": ebr(Y[:, BLINK[0]]),
@@ -69,6 +73,9 @@ def figures(found: dict) -> dict[str, float]:
         A = frame_features(found["wave"])
         n = min(len(A), len(Y))
         out["S_conf"], out["lag, frames"] = score(distances(load_sync(), mouth_crops(found["frames"])[:n], A[:n]))
+        if published:
+            seen = published_distances(published, face_crops(found["frames"])[:n], found["wave"])
+            out["S_conf, published"], out["lag, published"] = score(seen)
     return out
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from . import plots
 from .files import InputError, atomic_path, make_folder
 from .metrics import HUMAN_EBR
 from .trials import PRESETS, SUBJECT, UNTRAINED, run
@@ -63,7 +64,8 @@ PLATEAU = 0.05  # share of LMD by which what lies on a plateau may differ
 
 def reproduce(name: str, preset: str = "laptop", seeds: int = 1, out: str | Path = "results",
               clips: tuple[list, list] | None = None, films: bool = True, progress: bool = True) -> str:
-    """Run "table1", "table2", "table4" or "table5": write name.md, .csv and .json into `out`, return the Markdown.
+    """Run "table1", "table2", "table4" or "table5": write name.md, .csv, .json and .png into `out`, return the
+    Markdown.
 
     `seeds` trainings of each variant; `clips` are (training, test) lists of Clip, the sample corpus if not given;
     without `films` nothing is drawn, and only animations are measured.
@@ -92,7 +94,15 @@ def reproduce(name: str, preset: str = "laptop", seeds: int = 1, out: str | Path
     for ending, written in ((".json", json.dumps(found, indent=1)), (".csv", as_csv(name, trials)), (".md", text)):
         with atomic_path(out / (name + ending)) as temporary:
             temporary.write_text(written, encoding="utf-8")
+    with atomic_path(out / f"{name}.png") as temporary:
+        plots.intervals(found["here"], columns_of(found)).savefig(temporary, format="png", dpi=110)
     return text
+
+
+def columns_of(found: dict) -> dict[str, str]:
+    """Headings of the figures of a table that any row has."""
+    return {key: heading for key, (heading, _) in COLUMNS[found["table"]].items()
+            if any(key in row for row in found["here"].values())}
 
 
 def seeds_of(variant: str, seeds: int) -> int:
@@ -260,8 +270,7 @@ def as_csv(name: str, trials: dict) -> str:
 def report(found: dict) -> str:
     """The Markdown page of a table: what was measured here, beside the paper's numbers, and a verdict per claim."""
     name, options = found["table"], PRESETS[found["preset"]]
-    columns = {key: heading for key, heading in COLUMNS[name].items()
-               if any(key in row for row in found["here"].values())}
+    columns, digits = columns_of(found), {key: digits for key, (_, digits) in COLUMNS[name].items()}
     lines = [f"# {name.replace('table', 'Table ')}, preset {found['preset']}", "",
              f"`dirfa-edu reproduce {name} --preset {found['preset']} --seeds {found['seeds']}`, {found['date']}: "
              f"{options['steps']} training steps, {found['seeds']} seed(s), at most {options['clips']} test clips. "
@@ -271,15 +280,14 @@ def report(found: dict) -> str:
     def table(heads: list, rows: list) -> list:
         return ["| " + " | ".join(map(str, row)) + " |" for row in (heads, ["---"] * len(heads), *rows)] + [""]
 
-    def cell(row: dict, key: str, digits: int) -> str:
+    def cell(row: dict, key: str) -> str:
         if key not in row:
             return ""
         mean, half = row[key]
-        return f"{mean:.{digits}f}" + (f" ± {half:.{digits}f}" if half > 0 else "")
+        return f"{mean:.{digits[key]}f}" + (f" ± {half:.{digits[key]}f}" if half > 0 else "")
 
-    lines += table(["here", *(heading for heading, _ in columns.values())],
-                   [[row, *(cell(values, key, digits) for key, (_, digits) in columns.items())]
-                    for row, values in found["here"].items()])
+    lines += table(["here", *columns.values()],
+                   [[row, *(cell(values, key) for key in columns)] for row, values in found["here"].items()])
     heads = list(next(iter(found["paper"].values())))
     lines += table(["the paper", *heads], [[row, *("N/A" if values[head] is None else values[head] for head in heads)]
                                            for row, values in found["paper"].items()])

@@ -31,7 +31,8 @@ def every_figure(samples):
             plots.samples_over_time(samples, samples[0]), plots.animation_lines(samples),
             plots.film_strip_figure([frames, frames], ["a", "b"], [0, 1, 2, 3]),
             plots.mel_with_window(np.zeros((20, 101)), 17, wave),
-            plots.curve([{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}], ["loss"])]
+            plots.curve([{"step": 1, "loss": 2.0}, {"step": 2, "loss": 1.0}], ["loss"]),
+            plots.intervals({"a": {"x": (1, 0.5)}, "b": {"x": (2, float("nan")), "y": (3, 1)}}, {"x": "X", "y": "Y"})]
 
 
 def test_every_figure_is_a_small_png_and_the_same_png_twice(samples):
@@ -130,3 +131,12 @@ def test_symbol_colours_are_all_different_for_colour_blind_eyes():
 def test_sample_colours_differ_in_lightness_or_dash():
     lightness = [colorsys.rgb_to_hls(*(int(c[i:i + 2], 16) / 255 for i in (1, 3, 5)))[1] for c in plots.SAMPLES]
     assert len({str(dash) for dash in plots.DASHES}) == len(plots.SAMPLES) == len(lightness)
+
+
+def test_intervals_show_what_is_known_and_leave_out_the_rest():
+    rows = {"a": {"x": (1.0, 0.5)}, "b": {"x": (2.0, float("nan")), "y": (3.0, 1.0)}}
+    one, two = plots.intervals(rows, {"x": "X", "y": "Y"}).axes
+    assert [bars.lines[0].get_xdata()[0] for bars in one.containers] == [1, 2]
+    assert [bars.lines[0].get_xdata()[0] for bars in two.containers] == [3]
+    ends = one.containers[0].lines[2][0].get_segments()[0][:, 0]
+    assert list(ends) == [0.5, 1.5]  # the interval of a

@@ -59,3 +59,20 @@ def test_folders_without_a_film_are_one_sentence(tmp_path, folder):
     with pytest.raises(InputError, match="not a video"):
         report_card.evaluate_talk(tmp_path)
     assert not list(tmp_path.glob("*.html"))
+
+
+def test_the_published_syncnet_stands_beside_ours_where_a_user_has_its_weights(tmp_path):
+    import torch
+
+    from dirfa_edu.syncnet import PublishedSyncNet
+
+    clip = Corpus("samples").select(split="test", kind="speech", rendered=True)[0]
+    write_mp4(tmp_path / "short.mp4", clip.frames()[:44], clip.wave()[:44 * 640])
+    torch.manual_seed(0)
+    torch.save(PublishedSyncNet().state_dict(), tmp_path / "syncnet_v2.model")
+    found = report_card.evaluate_talk(tmp_path, tmp_path / "syncnet_v2.model")["short.mp4"]
+    assert found["S_conf, published"] >= 0 and abs(found["lag, published"]) <= 15
+    assert found["S_conf, published"] != found["S_conf"]  # another network
+    assert "S_conf, published" in (tmp_path / "report.html").read_text()
+    with pytest.raises(InputError, match="nothing.model"):
+        report_card.evaluate_talk(tmp_path, tmp_path / "nothing.model")
