@@ -120,7 +120,8 @@ class Study:
         return "\n".join(lines)
 
     def panel(self, width: int = 256):
-        """An ipywidgets panel that plays the videos blind, one after the other, and shows the result at the end."""
+        """An ipywidgets panel that plays the videos blind, one after the other. It never names a method, not even at
+        the end: the next person may be watching."""
         import ipywidgets as w
 
         name = w.Text(description="Your name", placeholder="a name or a number")
@@ -145,7 +146,7 @@ class Study:
                 message.value = ""
             else:
                 heading.value, stage.children = "<b>Thank you, that was the last one.</b>", []
-                message.value = f"<pre>{self.table()}</pre>"
+                message.value = "The next person can give a name. The study's table() shows the result when all have."
                 name.disabled = start.disabled = False
 
         def save_answer(_=None) -> None:

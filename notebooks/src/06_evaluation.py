@@ -601,7 +601,8 @@ print("Kim and Ada see the videos in the same order:", demo.order("Kim") == demo
 
 # %% [markdown]
 # Now yours. The cell writes the three videos of the first picture to a temporary folder and shows the panel. It never
-# tells which is which. Give a `results="ratings.csv"` to keep the answers; `study.merge` joins the files of a class.
+# tells which is which. Give a `results="ratings.csv"` to keep the answers; `study.merge` joins the files of a class, and
+# a study's `table()` is your row of Table 3.
 
 # %% tags=["nbval-ignore-output"]
 folder = tempfile.TemporaryDirectory()

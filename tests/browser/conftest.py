@@ -9,14 +9,20 @@ import sys
 import time
 import urllib.request
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
+import numpy as np
 import pytest
+
+from dirfa_edu.video import write_mp4
 
 TOKEN = "a-token-for-tests"
 NOTEBOOKS = {"tiny": ["from dirfa_edu import explorers", "explorers.mask_explorer().show()"],
              "puppet": ["from dirfa_edu import puppet", "live = puppet.Puppet()\nlive.show()"],
-             "generated": ["from dirfa_edu import puppet", "puppet.Puppet(generated=True).show()"]}
+             "generated": ["from dirfa_edu import puppet", "puppet.Puppet(generated=True).show()"],
+             "study": ["from dirfa_edu import study", "films = {'secret method': ['1.mp4', '2.mp4'], 'hidden rival': "
+                       "['3.mp4', '4.mp4']}\nstudy.Study(films, results='ratings.csv', seed=1).panel()"]}
 
 
 def chromium() -> str:
@@ -54,13 +60,15 @@ def page(browser):
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    """A JupyterLab that serves small notebooks: a function from names to addresses, each in its own workspace."""
+    """A JupyterLab that serves small notebooks: `address(name)`, each in its own workspace, and the folder, `root`."""
     chromium()
     root, config = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("config")
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     for name, sources in NOTEBOOKS.items():
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), root / f"{name}.ipynb")
+    for i in range(1, 5):  # grey films of as many levels, for the study
+        write_mp4(root / f"{i}.mp4", np.full((5, 64, 64, 3), 40 * i, np.uint8))
     (config / "labconfig").mkdir()
     (config / "labconfig" / "page_config.json").write_text(json.dumps(
         {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}))
@@ -76,7 +84,8 @@ def lab(tmp_path_factory):
         env=os.environ | paths, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{port}/api?token={TOKEN}", server)
-        yield lambda name: f"http://127.0.0.1:{port}/lab/workspaces/{name}/tree/{name}.ipynb?token={TOKEN}"
+        address = f"http://127.0.0.1:{port}/lab/workspaces/{{0}}/tree/{{0}}.ipynb?token={TOKEN}"
+        yield SimpleNamespace(address=address.format, root=root)
     finally:
         server.terminate()
         server.wait(20)

@@ -1,5 +1,6 @@
 """The widgets as a student meets them: in JupyterLab and on a static page, moved by keyboard."""
 
+import csv
 import re
 import time
 
@@ -68,7 +69,7 @@ def start(page, address):
 
 
 def test_an_explorer_follows_the_keyboard_in_jupyterlab(lab, page):
-    start(page, lab("tiny"))
+    start(page, lab.address("tiny"))
     image = page.locator("img.widget-image")
     image.wait_for(timeout=60_000)
     before = image.evaluate(PIXELS)
@@ -92,7 +93,7 @@ def test_an_explorer_follows_the_keyboard_in_jupyterlab(lab, page):
 
 @pytest.mark.parametrize("notebook", ["puppet", "generated"])
 def test_a_face_follows_two_sliders_while_a_key_is_held_down(lab, page, notebook):
-    start(page, lab(notebook))
+    start(page, lab.address(notebook))
     image, row = page.locator("img.widget-image"), page.locator(".widget-html-content pre")
     image.wait_for(timeout=60_000)
     handles = page.locator(".widget-slider [role=slider]")
@@ -126,6 +127,49 @@ def test_a_face_follows_two_sliders_while_a_key_is_held_down(lab, page, notebook
     page.keyboard.press("Enter")
     titled(page, image, "iris, neutral face")
     assert settled(page, image) == neutral
+    assert page.problems == []
+    assert page.outside == []
+
+
+def test_two_raters_take_part_in_the_user_study(lab, page):
+    start(page, lab.address("study"))
+    name = page.get_by_placeholder("a name or a number")
+    begin = page.get_by_role("button", name="Start", exact=True)
+    save = page.get_by_role("button", name="Save and next")
+    shown = page.locator(".jp-OutputArea-output").last
+    name.wait_for(timeout=60_000)
+    begin.click()
+    expect(shown).to_contain_text("Give a name or a number first.")
+    for rater, keyboard in (("Ada", False), ("Kim", True)):
+        name.fill(rater)
+        name.press("Tab")
+        begin.click()
+        for i in range(1, 5):
+            expect(shown).to_contain_text(f"Video {i} of 4")
+            film = shown.locator("video")
+            expect(film).to_have_count(1)
+            assert film.evaluate("video => video.src").startswith("blob:")  # no file name to peep at
+            for secret in ("secret method", "hidden rival", ".mp4"):
+                assert secret not in shown.inner_html()
+            if i == 1:
+                save.click()
+                expect(shown).to_contain_text("Answer all three questions")
+            for row in range(3):
+                scale = shown.locator(".widget-toggle-buttons").nth(row)
+                button = scale.get_by_role("button", name="4" if keyboard else "2", exact=True)
+                if keyboard:
+                    button.focus()
+                    page.keyboard.press("Enter")
+                else:
+                    button.click()
+            save.click()
+        expect(shown).to_contain_text("Thank you, that was the last one.")
+        assert "secret method" not in shown.inner_html()  # the next rater is watching
+    rows = list(csv.DictReader((lab.root / "ratings.csv").read_text().splitlines()))
+    assert [row["rater"] for row in rows] == ["Ada"] * 4 + ["Kim"] * 4
+    assert [row["lip_sync"] for row in rows] == ["2"] * 4 + ["4"] * 4
+    orders = [[row["video"] for row in rows if row["rater"] == rater] for rater in ("Ada", "Kim")]
+    assert sorted(orders[0]) == sorted(orders[1]) and len(set(orders[0])) == 4
     assert page.problems == []
     assert page.outside == []
 
