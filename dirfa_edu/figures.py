@@ -53,7 +53,7 @@ def draw(name: str, preset: str = "laptop", out: str | Path = "results", clips: 
         drawn = {"fig4": subjects, "claim": claim}.get(name, strips)
         fig = drawn(name, preset, out, clips or samples(PRESETS[preset]["clips"]), progress)
     with atomic_path(out / f"{name}.png") as temporary:
-        fig.savefig(temporary, format="png", dpi=110, bbox_inches="tight")
+        temporary.write_bytes(plots.png(fig, dpi=110))
     text = f"# {WHAT[name]}\n\n![{WHAT[name]}]({name}.png)\n"
     with atomic_path(out / f"{name}.md") as temporary:
         temporary.write_text(text, encoding="utf-8")

@@ -95,7 +95,7 @@ def reproduce(name: str, preset: str = "laptop", seeds: int = 1, out: str | Path
         with atomic_path(out / (name + ending)) as temporary:
             temporary.write_text(written, encoding="utf-8")
     with atomic_path(out / f"{name}.png") as temporary:
-        plots.intervals(found["here"], columns_of(found)).savefig(temporary, format="png", dpi=110)
+        temporary.write_bytes(plots.png(plots.intervals(found["here"], columns_of(found)), dpi=110))
     return text
 
 
