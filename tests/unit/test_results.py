@@ -80,3 +80,11 @@ def test_the_row_of_the_shipped_weights_is_measured_again():
             assert now["lmd"] == pytest.approx(then["lmd"], rel=0.1)
     now, then = np.array([row[:len(rows[1])] for row in rows]).mean(0).T  # (figures,), over all clips
     np.testing.assert_allclose(now, then, rtol=0.05, atol=0.01)
+
+
+def test_the_readme_counts_the_claims():
+    verdicts = [claim["verdict"] for table in rp.TABLES for claim in stored(table)["claims"]]
+    count = {verdict: verdicts.count(verdict) for verdict in ("holds", "does not hold here", "cannot be tested here")}
+    readme = (FOLDER.parents[1] / "README.md").read_text()
+    assert (f"Of {len(verdicts)} claims {count['holds']} hold here, {count['does not hold here']} do not, "
+            f"{count['cannot be tested here']} cannot be tested") in " ".join(readme.split())
