@@ -119,8 +119,8 @@ def claim(name: str, preset: str, out: Path, clips: tuple[list, list], progress:
         return tuple(np.mean(found, axis=0).tolist())
 
     def drawn(**settings):
-        for clip in test:
-            yield generate(mapper, clip.features()[:len(true_animation(clip))], samples=4, seed=1, **settings)
+        for i, clip in enumerate(test):  # each clip with noise of its own, the same for all settings
+            yield generate(mapper, clip.features()[:len(true_animation(clip))], samples=4, seed=i, **settings)
 
     D = mapper.config.bins
     lines = {
@@ -149,11 +149,20 @@ def plane(lines: dict[str, dict], points: dict[str, list]):
         ax.plot(*np.array(list(settings.values())).T, marker="o", ms=4, linestyle=plots.DASHES[i],
                 color=plots.SAMPLES[i], label=line)
         for setting, at in settings.items():
-            ax.annotate(setting, at, xytext=(-4, 6), textcoords="offset points", fontsize=7, color=plots.SAMPLES[i])
+            ax.annotate(setting, at, xytext=(-4, (6, -11, 6)[i % 3]), textcoords="offset points", fontsize=7,
+                        color=plots.SAMPLES[i])
+    labels = []  # [place, words]: what lies on one spot shares its label
     for i, (row, (at, *spread)) in enumerate(points.items()):
         half = dict(zip(("xerr", "yerr"), np.nan_to_num(spread[0]))) if spread else {}
         ax.errorbar(*at, **half, fmt="D*sovP^X"[i % 8], ms=7, color=plots.COLOURS["Y"], mfc="white", elinewidth=1)
-        ax.annotate(row, at, xytext=(8, -3), textcoords="offset points", fontsize=8)
+        for label in labels:
+            if np.abs(np.subtract(label[0], at)).max() < 0.02:
+                label[1] += "\n" + row
+                break
+        else:
+            labels.append([at, row])
+    for at, words in labels:
+        ax.annotate(words, at, xytext=(9, 0), textcoords="offset points", fontsize=8, va="center")
     ax.set(xlabel="diversity of expression, upper face (AU units)", ylabel="lip error of one sample (AU units)")
     ax.set_ylim(0)
     ax.set_xlim(-0.02, 1.35 * ax.get_xlim()[1])

@@ -82,6 +82,25 @@ def test_calibration_sorts_frames_by_the_laws_probability(monkeypatch):
     assert np.allclose(rows[:, 1], rows[:, 0] / 2, atol=0.02)
 
 
+def test_each_clip_is_drawn_with_noise_of_its_own(monkeypatch):
+    drawn = []
+
+    def generate(mapper, A, samples, seed):
+        drawn.append(np.random.default_rng(seed).random((samples, 40, 23)).astype(np.float32))
+        return drawn[-1]
+
+    class Clip:
+        def features(self):
+            return None
+
+        def truth(self):
+            return {"events": {"smile": np.full(40, 0.5)}}
+
+    monkeypatch.setattr(evaluate, "generate", generate)
+    evaluate.calibration(None, [Clip()] * 3, samples=4, seed=7)
+    assert len({Y.tobytes() for Y in drawn}) == 3  # else all clips would smile, or not, at the same moment
+
+
 def test_the_shipped_syncnet_finds_known_shifts_and_knows_its_own_sound():
     figures = evaluate.evaluate_sync()
     assert figures["sound moved by up to 8 frames, found to the frame"] >= 0.95
