@@ -270,12 +270,14 @@ def as_csv(name: str, trials: dict) -> str:
 def report(found: dict) -> str:
     """The Markdown page of a table: what was measured here, beside the paper's numbers, and a verdict per claim."""
     name, options = found["table"], PRESETS[found["preset"]]
+    drawn = (f"Tuned rows: a generator tuned to the person's other clips in {options['tuning']} steps."
+             if name == "table2" else "All faces are drawn by one generator.")
     columns, digits = columns_of(found), {key: digits for key, (_, digits) in COLUMNS[name].items()}
     lines = [f"# {name.replace('table', 'Table ')}, preset {found['preset']}", "",
              f"`dirfa-edu reproduce {name} --preset {found['preset']} --seeds {found['seeds']}`, {found['date']}: "
              f"{options['steps']} training steps, {found['seeds']} seed(s), at most {options['clips']} test clips. "
              "Mean ± half of the 95 % interval over seeds. Faces, landmarks and SyncNet are not the paper's: compare "
-             "rows, never sizes. LMD: mean of 20 mouth points at 128 px. All faces are drawn by one generator.", ""]
+             f"rows, never sizes. LMD: mean of 20 mouth points at 128 px. {drawn}", ""]
 
     def table(heads: list, rows: list) -> list:
         return ["| " + " | ".join(map(str, row)) + " |" for row in (heads, ["---"] * len(heads), *rows)] + [""]

@@ -397,7 +397,7 @@ def place(samples_of):
 
 
 def draw(**options):
-    return [generate(mapper, A, 4, seed=1, **options) for A in sound]
+    return [generate(mapper, A, 4, seed=i, **options) for i, A in enumerate(sound)]
 
 
 heats, rest = (0.3, 0.6, 0.9, 1.2), ("upper", "blink", "pose")
@@ -568,7 +568,7 @@ heard = corpus.select(split="test", kind="speech", rendered=True)[:20]
 with np.load(data_path("results", "runs", "woProb-laptop-seed0.npz")) as kept:
     clock = {c.name: kept[c.name][:, AU45].astype(float) for c in heard}
 lids = {"truth": [x[:, AU45] for c in heard for x in c.truth()["draws"]], "w/o Prob": list(clock.values()),
-        "ours": [x[:, AU45] for c in heard[:8] for x in generate(mapper, c.features(), 4, seed=0)]}
+        "ours": [x[:, AU45] for i, c in enumerate(heard[:8]) for x in generate(mapper, c.features(), 4, seed=i)]}
 fig, axes = plots.new(1, 2, width=9, height=2.6, width_ratios=[2, 1])
 axes[0].plot(np.arange(len(Y)) / 25, Y[:, AU45], color=plots.COLOURS["Y"], label="truth")
 axes[0].plot(np.arange(len(clock[clip.name])) / 25, clock[clip.name], "--", color=plots.SAMPLES[0], label="w/o Prob")

@@ -87,4 +87,4 @@ def test_the_readme_counts_the_claims():
     count = {verdict: verdicts.count(verdict) for verdict in ("holds", "does not hold here", "cannot be tested here")}
     readme = (FOLDER.parents[1] / "README.md").read_text()
     assert (f"Of {len(verdicts)} claims {count['holds']} hold here, {count['does not hold here']} do not, "
-            f"{count['cannot be tested here']} cannot be tested") in " ".join(readme.split())
+            f"{count['cannot be tested here']} cannot be tested.") in " ".join(readme.split())
