@@ -73,6 +73,18 @@ def test_ssim_equals_a_direct_window_loop():
     assert metrics.ssim(a, b) == pytest.approx(np.mean(values), rel=1e-9)
 
 
+# ---- ACD ----
+def test_acd_of_faces_in_a_plane(monkeypatch):
+    monkeypatch.setattr(metrics, "embeddings", lambda frames: np.asarray(frames, float)[:, 0, 0, :2])  # red and green
+    pictures = np.zeros((3, 4, 4, 3), np.uint8)
+    pictures[1, ..., :2], pictures[2, ..., :2] = (3, 4), (0, 5)
+    assert metrics.acd(pictures[0], pictures[1:]) == pytest.approx(5)  # (5 + 5) / 2
+    # tempting, and something else: the distance of the mean face, and all pairs of frames
+    assert np.hypot(1.5, 4.5) == pytest.approx(4.74, abs=0.01)
+    assert metrics.acd_pairwise(pictures[1:]) == pytest.approx(np.sqrt(10))
+    assert metrics.acd_pairwise(pictures) == pytest.approx((5 + 5 + np.sqrt(10)) / 3)
+
+
 # ---- LMD ----
 def test_lmd_of_one_moved_point():
     a = rng(5).random((3, 20, 2)) * 100

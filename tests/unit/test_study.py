@@ -149,5 +149,6 @@ def test_panel_runs_a_whole_session_and_hides_the_methods(tmp_path):
             scale.value = 4
         c["save"].click()
     assert len(s.ratings) == 4 and c["save"].disabled
-    assert "secretmethod | 4.00" in c["message"].value  # revealed at the end
+    assert "secretmethod" not in c["message"].value  # not even at the end: the next person may be watching
+    assert "| secretmethod | 4.00" in s.table()
     assert len(read_ratings(tmp_path / "r.csv")) == 4
