@@ -198,6 +198,7 @@ class GenerationNetwork(nn.Module):
         h = self.paint3(warp(x3, flow), code)
         h = self.paint2(double(self.up3(h)) + warp(x2, flow, seen), code)
         h = self.paint1(double(self.up2(h)) + warp(x1, flow, double(seen)), code)
+        flow = F.interpolate(flow, size=source.shape[-2:], mode="bilinear", align_corners=True)  # for two warps
         h = self.paint0(self.up1(double(h)) + warp(x0, flow, double(double(seen))), code)
         out = self.colour(rectify(h)).float()
         painted, keep = torch.sigmoid(out[:, :3]), torch.sigmoid(out[:, 3:])

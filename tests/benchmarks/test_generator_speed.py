@@ -57,7 +57,7 @@ def training_step(fast):
     channels_last and the fused optimizer."""
     torch.manual_seed(0)
     G, phi, noise = GenerationNetwork(), load_face_resnet(), torch.Generator().manual_seed(0)
-    G = G.to(memory_format=torch.channels_last) if fast else G
+    G, phi = (net.to(memory_format=torch.channels_last) if fast else net for net in (G, phi))
     optimizer = torch.optim.AdamW(G.parameters(), 4e-4, foreach=False, fused=fast)
     I_src, I_tgt = torch.rand(2, 8, 3, 128, 128, generator=noise)
     if fast:  # as `examples.pair_batch` gives them
