@@ -173,7 +173,7 @@ def train_generator(clips: list, config: GeneratorConfig = GeneratorConfig(), *,
     G, D = deepcopy(start).train() if start else GenerationNetwork(config), Discriminator(config.size)
     G, D = (net.to(memory_format=torch.channels_last) for net in (G, D))
     average = deepcopy(G).eval().to(fabric.device)
-    phi = load_vgg19(vgg) if vgg else load_face_resnet()
+    phi = load_vgg19(vgg) if vgg else deepcopy(load_face_resnet())  # the one that is kept for all stays as it is
     phi = phi.to(fabric.device, memory_format=torch.channels_last)
     g_optimizer = torch.optim.AdamW(G.parameters(), lr, betas=(0.9, 0.99), weight_decay=1e-4, fused=True)
     d_optimizer = torch.optim.AdamW(D.parameters(), 2e-4, betas=(0.5, 0.99), weight_decay=1e-4, fused=True)

@@ -8,6 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def training_step(fast):
     """A function that makes one step of `train_generator` before the discriminator joins, with or without bf16,
     channels_last and the fused optimizer."""
     torch.manual_seed(0)
-    G, phi, noise = GenerationNetwork(), load_face_resnet(), torch.Generator().manual_seed(0)
+    G, phi, noise = GenerationNetwork(), deepcopy(load_face_resnet()), torch.Generator().manual_seed(0)
     G, phi = (net.to(memory_format=torch.channels_last) if fast else net for net in (G, phi))
     optimizer = torch.optim.AdamW(G.parameters(), 4e-4, foreach=False, fused=fast)
     I_src, I_tgt = torch.rand(2, 8, 3, 128, 128, generator=noise)

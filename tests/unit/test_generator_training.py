@@ -17,7 +17,7 @@ from dirfa_edu.corpus import Corpus
 from dirfa_edu.files import InputError
 from dirfa_edu.generator import GenerationNetwork, GeneratorConfig, attribute_windows
 from dirfa_edu.geometry import pose_from_landmarks
-from dirfa_edu.identity import Vgg19, load_vgg19
+from dirfa_edu.identity import Vgg19, load_face_resnet, load_vgg19
 from dirfa_edu.vision import landmarks
 
 TINY = GeneratorConfig(size=64, width=8, keypoints=3)
@@ -95,6 +95,13 @@ def test_a_window_of_attributes_is_centred_and_the_pose_is_the_middles():
         G.render(source, torch.zeros(1, 5, 23))
     with pytest.raises(InputError, match="odd"):
         GenerationNetwork(GeneratorConfig(window=2))
+
+
+def test_training_leaves_the_face_network_of_all_others_as_it_was():
+    phi = load_face_resnet()
+    before = [weight.stride() for weight in phi.parameters()]
+    training.train_generator(CLIPS[:2], TINY, steps=1, batch=2, progress=False)
+    assert load_face_resnet() is phi and [weight.stride() for weight in phi.parameters()] == before
 
 
 def test_training_with_a_window_leaves_out_the_probes():
