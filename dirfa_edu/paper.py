@@ -52,7 +52,7 @@ LEDGER = [
         "unit/test_masks.py", CHOICE, "ALiBi slopes per head by default; the figure's single penalty is an option"),
     Row("Fig. 3", "methods compared, shown", "06_evaluation", "figures.draw", "unit/test_reproduce.py", TOY,
         "paradigms, not code bases"),
-    Row("Fig. 4", "one person's methods compared, shown", "06_evaluation", "figures.subjects",
+    Row("Fig. 4", "one person's methods compared, shown", "06_evaluation", "figures.draw",
         "unit/test_reproduce.py", TOY, "paradigms, not code bases"),
     Row("Fig. 5", "ablation, shown", "06_evaluation", "figures.draw", "unit/test_reproduce.py", TOY),
     Row("Fig. 6", "three faces from one recording", "00_tour", "sampling.generate", "unit/test_sampling.py", TOY),
