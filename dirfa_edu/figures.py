@@ -38,7 +38,8 @@ HEATS, KS = (0.25, 0.5, 0.75, 1.0, 1.25), (1, 3, 10, 50, 250)  # of the two line
 
 def draw(name: str, preset: str = "laptop", out: str | Path = "results", clips: tuple[list, list] | None = None,
          progress: bool = True) -> str:
-    """Draw "fig2" to "fig6" or "claim" into `out` as name.png, with a line of Markdown beside it, also returned.
+    """Draw "fig2" to "fig6" or "claim" into `out` as name.png, strips of faces as name.jpg; returns the Markdown that
+    is written beside it.
 
     Strips show the first test clip, and the networks of seed 0, which are trained where that was not done yet.
     Raises InputError for another figure or preset. Notebook: 06_evaluation.
@@ -52,9 +53,10 @@ def draw(name: str, preset: str = "laptop", out: str | Path = "results", clips: 
     else:
         drawn = {"fig4": subjects, "claim": claim}.get(name, strips)
         fig = drawn(name, preset, out, clips or samples(PRESETS[preset]["clips"]), progress)
-    with atomic_path(out / f"{name}.png") as temporary:
-        temporary.write_bytes(plots.png(fig, dpi=110))
-    text = f"# {WHAT[name]}\n\n![{WHAT[name]}]({name}.png)\n"
+    kind, encode = ("jpg", plots.jpeg) if getattr(fig, "photo", False) else ("png", plots.png)
+    with atomic_path(out / f"{name}.{kind}") as temporary:
+        temporary.write_bytes(encode(fig, dpi=110))
+    text = f"# {WHAT[name]}\n\n![{WHAT[name]}]({name}.{kind})\n"
     with atomic_path(out / f"{name}.md") as temporary:
         temporary.write_text(text, encoding="utf-8")
     return text

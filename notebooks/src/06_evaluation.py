@@ -522,8 +522,8 @@ display(Markdown("\n\n".join(text)))
 # not as the recording's did, and each pixel pays for that. PSNR of a model that samples says how near it came to *this*
 # recording; *truth through G* says how good its pictures are. Do not compare sizes between the paper's rows and ours: other faces, other landmarks, another SyncNet. Compare the
 # *order* of rows. Table 3, the user study, has no row of ours until your class has rated. Strips of all this:
-# [Figure 3](../data_samples/results/fig3.png), [4](../data_samples/results/fig4.png),
-# [5](../data_samples/results/fig5.png), [6](../data_samples/results/fig6.png).
+# [Figure 3](../data_samples/results/fig3.jpg), [4](../data_samples/results/fig4.jpg),
+# [5](../data_samples/results/fig5.jpg), [6](../data_samples/results/fig6.jpg).
 #
 # ## Which claims hold here?
 # A claim is a direction: this row better than that one. Each row was trained five times with other random numbers, for
