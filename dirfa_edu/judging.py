@@ -32,12 +32,12 @@ def _array(value) -> np.ndarray:
 
 
 def _same(a, b, tolerance: float) -> bool:
-    """Same shape and values; -inf equals -inf."""
+    """Same shape and values; -inf equals -inf, and NaN, which is in no right answer, equals NaN."""
     try:
         a, b = _array(a), _array(b)
     except (TypeError, ValueError):
         return False
-    return a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=False)
+    return a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
 
 
 def judge(function: Callable, right: Callable, cases: list[tuple], mistakes: list[tuple[str, Callable]],
@@ -46,7 +46,8 @@ def judge(function: Callable, right: Callable, cases: list[tuple], mistakes: lis
     answers = []
     for case in cases:
         try:
-            answer = function(*case)
+            # copies, so that a function that writes into its input spoils no other case
+            answer = function(*(value.copy() if isinstance(value, np.ndarray) else value for value in case))
         except Exception as error:
             why = f": {str(error).splitlines()[0][:120]}" if str(error) else ""
             return f"not right: your function stops with {type(error).__name__}{why}"
@@ -56,9 +57,10 @@ def judge(function: Callable, right: Callable, cases: list[tuple], mistakes: lis
     wanted = [right(*case) for case in cases]
     if all(_same(a, b, tolerance) for a, b in zip(answers, wanted)):
         return f"right: {praise}"
-    for sentence, wrong in mistakes:
-        if all(_same(a, wrong(*case), tolerance) for a, case in zip(answers, cases)):
-            return f"not right: {sentence}"
+    with np.errstate(all="ignore"):  # mistakes divide by zero and the like, which is no news to the student
+        for sentence, wrong in mistakes:
+            if all(_same(a, wrong(*case), tolerance) for a, case in zip(answers, cases)):
+                return f"not right: {sentence}"
     for answer, want in zip(answers, wanted):
         try:
             shape = _array(answer).shape
