@@ -170,6 +170,18 @@ def reproduce(what: Annotated[str, typer.Argument(help="table1, table2, table4, 
 
 
 @app.command()
+def grade(folder: Annotated[Path, typer.Argument(help="folder with the handed-in notebooks")],
+          out: Annotated[Path, typer.Option(help="CSV file to write")] = Path("grades.csv"),
+          seconds: Annotated[float, typer.Option(help="time limit for one notebook")] = 60) -> None:
+    """Run the checks of the exercises over a class's notebooks, each in a process of its own; a row for each."""
+    from .grade import grade_folder
+
+    for row in grade_folder(folder, out, seconds):
+        typer.echo(f"{row['notebook']}: {row['right']} of {row['of']} {row['notes']}".rstrip())
+    typer.echo(f"written to {out}")
+
+
+@app.command()
 def doctor(data: Annotated[bool, typer.Option("--data", help="compare every file with the manifest")] = False,
            folder: Annotated[Path | None, typer.Option(help="check this folder of clips instead")] = None) -> None:
     """Say whether this installation can run: packages, sample data, weights; with --data or --folder, every clip."""

@@ -1,18 +1,18 @@
 """Grade a folder of handed-in notebooks with the checks of the course, each in a process of its own.
 
-    python -m dirfa_edu.grade FOLDER --out grades.csv
+    dirfa-edu grade FOLDER --out grades.csv
 
 Only imports, functions, classes and plain constants of a notebook are run, not its other cells; then every check looks
 for the function of its name. A hand-in that loops, crashes or floods its output loses its own points only.
 Notebook: 00_tour (exercises).
 """
 
-import argparse
 import ast
 import contextlib
 import csv
-import io
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -21,6 +21,7 @@ from pathlib import Path
 from .files import InputError, atomic_path
 
 SECONDS = 60  # for one notebook
+ANSWER_SECONDS = 10  # for one exercise of it
 MEMORY = 8 * 2**30  # bytes of address space
 
 
@@ -39,7 +40,7 @@ def grade_folder(folder: str | Path, out: str | Path, seconds: float = SECONDS) 
     rows = []
     for path in notebooks:
         verdicts, note = grade_notebook(path, seconds)
-        wanted = [name for name, check in all_checks().items() if check.chapter in path.stem] or list(verdicts)
+        wanted = checks_of(path) if chapter_of(path) else list(verdicts)
         marks = {name: verdicts.get(name, "missing").split(":")[0] for name in wanted}
         notes = [f"{name}: {verdicts[name]}" for name in wanted if verdicts.get(name, "").startswith("not right")]
         rows.append({"notebook": str(path.relative_to(folder)), "right": list(marks.values()).count("right"),
@@ -55,16 +56,40 @@ def grade_notebook(path: str | Path, seconds: float = SECONDS) -> tuple[dict[str
     """One notebook in a fresh process -> (sentence of each check whose function it defines, what stopped it)."""
     with tempfile.TemporaryDirectory() as folder:
         result = Path(folder) / "verdicts.json"
-        command = [sys.executable, "-m", "dirfa_edu.grade", "--one", str(Path(path).resolve()), "--out", str(result)]
-        note = ""
+        command = [sys.executable, "-m", "dirfa_edu.grade", str(Path(path).resolve()), str(result)]
+        # a session of its own, so that what the hand-in may have started ends with it
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.DEVNULL, cwd=folder, start_new_session=True)
         try:
-            done = subprocess.run(command, timeout=seconds, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL, cwd=folder)
-            note = "" if done.returncode == 0 else f"stopped with exit code {done.returncode}"
+            code = process.wait(seconds)
+            note = f"stopped with exit code {code}" if code else ""
         except subprocess.TimeoutExpired:
             note = f"stopped after {seconds:g} s"
+        finally:
+            end(process)
         lines = result.read_text().splitlines() if result.exists() else []
     return dict(json.loads(line) for line in lines), note
+
+
+def chapter_of(path: Path) -> str | None:
+    """The chapter that a file's name holds, or None: 03_biased_mask_kim.ipynb -> 03_biased_mask."""
+    from .checks import all_checks
+
+    return next((check.chapter for check in all_checks().values() if check.chapter in path.stem), None)
+
+
+def checks_of(path: Path) -> list[str]:
+    """The names of the checks that a file is graded by: its chapter's, or all where the name holds no chapter."""
+    from .checks import all_checks
+
+    return [name for name, check in all_checks().items() if chapter_of(path) in (None, check.chapter)]
+
+
+def end(process: subprocess.Popen) -> None:
+    """Kill a process and all it started."""
+    with contextlib.suppress(OSError):
+        os.killpg(process.pid, signal.SIGKILL) if hasattr(os, "killpg") else process.kill()
+    process.wait()
 
 
 def definitions(path: Path) -> list[str]:
@@ -92,18 +117,35 @@ def grade_here(path: Path, out: Path) -> None:
     from .checks import all_checks
 
     space: dict = {"__name__": "handed_in"}
-    with contextlib.redirect_stdout(io.StringIO()):
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         for statement in definitions(path):
             with contextlib.suppress(Exception):
                 exec(statement, space)
         with open(out, "a", encoding="utf-8") as file:
-            for name, check in all_checks().items():
+            for name in checks_of(path):
                 if callable(space.get(name)):
                     try:
-                        sentence = check.verdict(space[name])
+                        with alarm(ANSWER_SECONDS):
+                            sentence = all_checks()[name].verdict(space[name])
                     except Exception as error:  # an answer no check foresaw
                         sentence = f"not right: the check stops with {type(error).__name__}"
                     print(json.dumps([name, sentence]), file=file, flush=True)
+
+
+@contextlib.contextmanager
+def alarm(seconds: int):
+    """Raise TimeoutError in the code below after so many seconds, where the system can."""
+    def ring(*_):
+        raise TimeoutError(f"it runs longer than {seconds} s")
+
+    if hasattr(signal, "SIGALRM"):
+        signal.signal(signal.SIGALRM, ring)
+        signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        if hasattr(signal, "SIGALRM"):
+            signal.alarm(0)
 
 
 def limit() -> None:
@@ -121,26 +163,5 @@ def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (2**24, 2**24))
 
 
-def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    options.add_argument("folder", nargs="?", help="folder with the handed-in notebooks")
-    options.add_argument("--out", default="grades.csv", help="CSV file to write")
-    options.add_argument("--seconds", type=float, default=SECONDS, help="time limit for one notebook")
-    options.add_argument("--one", help=argparse.SUPPRESS)
-    chosen = options.parse_args()
-    if chosen.one:
-        grade_here(Path(chosen.one), Path(chosen.out))
-        return 0
-    try:
-        rows = grade_folder(chosen.folder or ".", chosen.out, chosen.seconds)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    for row in rows:
-        print(f"{row['notebook']}: {row['right']} of {row['of']} {row['notes']}".rstrip())
-    print(f"written to {chosen.out}")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    grade_here(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -5,9 +5,9 @@
 # sentence. In this chapter **you will be able to**
 #
 # 1. make three talking faces from one recording, and say which parts of DIRFA did what (*sections 1 to 5*),
-# 2. work out how many video frames a recording needs (*Exercise 1, with a check*),
-# 3. read one step of the mapping network: 23 likelihoods over 500 bins (*Predict 1*),
-# 4. explain why the three films differ, and where they must not (*Predict 2*),
+# 2. work out how many video frames a recording needs (*Exercise 1*),
+# 3. read one step of the mapping network, 23 likelihoods over 500 bins, and draw from one (*Predict 1, Exercise 2*),
+# 4. explain why the three films differ, where they must not, and say it in a number (*Predict 2, Exercise 3*),
 # 5. say what may go wrong, technically and with people (*failure gallery; consent and misuse*).
 #
 # * Reading time: 30 minutes. Running time on two cores: {{RUN_TIME}}.
@@ -146,7 +146,6 @@ def frames_of(n_samples):
     # END SOLUTION
 
 
-# %%
 checks.frames_of(frames_of)
 
 # %% [markdown]
@@ -260,7 +259,7 @@ fig = plots.samples_over_time(samples, Y, shown, "three samples, and the recordi
 plots.show(fig, alt="Three samples over time: in AU25 they rise and fall together, in brows, blinks and yaw they part.")
 
 # %%
-def agreement(name):
+def together(name):
     """mean correlation of an attribute between two samples"""
     r = np.corrcoef(samples[:, :, column(name)])
     return r[np.triu_indices(3, 1)].mean()
@@ -269,12 +268,56 @@ def agreement(name):
 again = generate(mapper, A, samples=3, seed=0)
 print("the three differ:", all(np.abs(samples[i] - samples[j]).max() > 0.5 for i, j in ((0, 1), (0, 2), (1, 2))))
 print("the same seed gives the same animations:", bool((again == samples).all()))
-print("lips agree more than head turns do:", bool(agreement("AU25") > agreement("pose_Ry")))
+print("lips agree more than head turns do:", bool(together("AU25") > together("pose_Ry")))
 print("lips go with the recording:", bool(np.corrcoef(samples[0, :, column("AU25")], Y[:, column("AU25")])[0, 1] > 0.4))
 
 # %% [markdown] tags=["slide"]
 # Nobody told the network which attributes the sound decides. It found out: where the sound says much, the likelihood is
 # narrow and the samples agree; where it says nothing, the likelihood is broad. Chapters 02 to 04 take this apart.
+#
+# ### Exercise 2: draw a bin
+# A computer draws numbers $u$ between 0 and 1, all equally likely. How do you turn one into a bin, so that bin $d$ comes as
+# often as its likelihood $p_d$ says? Lay the likelihoods end to end on a line from 0 to 1 and see on which of them $u$
+# falls. By hand: $p$ = (0.1, 0.4, 0.3, 0.2) ends at 0.1, 0.5, 0.8 and 1, so $u$ = 0.62 draws bin 2. Write it.
+
+# %%
+def draw_bin(p, u):
+    """likelihoods p (D,) and a number u in 0..1 -> the bin on which u falls"""
+    # BEGIN SOLUTION
+    return int(np.searchsorted(np.cumsum(p), u, side="right"))
+    # END SOLUTION
+
+
+checks.draw_bin(draw_bin)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>`np.cumsum(p)` is where each likelihood ends on the line.</details>
+# <details><summary>Hint 2</summary>Go along the ends. The first one beyond u is the bin you want.</details>
+# <details><summary>Hint 3</summary>Count how many ends are at or below u.</details>
+#
+# {{SOLUTION}}
+#
+# ### Exercise 3: how much do two samples agree?
+# "The lips agree" is a claim; a number makes it one that can fail. Write the correlation of two tracks: take the means off,
+# multiply, average, and divide by both spreads. 1 means up and down together, 0 nothing in common.
+
+# %%
+def agreement(a, b):
+    """correlation of two tracks (T,)"""
+    # BEGIN SOLUTION
+    a, b = a - a.mean(), b - b.mean()
+    return (a * b).mean() / (a.std() * b.std())
+    # END SOLUTION
+
+
+checks.agreement(agreement)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Without the means taken off, two brows that rest at 1 would agree for ever.</details>
+# <details><summary>Hint 2</summary>What is left is the covariance: it has units. What removes them?</details>
+# <details><summary>Hint 3</summary>Divide by `a.std() * b.std()`. `np.corrcoef(a, b)[0, 1]` says the same.</details>
+#
+# {{SOLUTION}}
 #
 # ## 5 The generation network
 # The second network gets one source image and the attributes of one frame:
@@ -391,7 +434,8 @@ Markdown(paper.markdown())
 
 # %% [markdown]
 # ## Notation
-# The same letters in text, code and plots, and one colour for each.
+# The same letters in text, code and plots, and one colour for each: [all symbols](../docs/notation.md) with units and
+# colours, [all terms](../docs/glossary.md) in a sentence each.
 #
 # | symbol | what | shape |
 # |---|---|---|

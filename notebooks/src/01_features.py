@@ -11,9 +11,9 @@
 #
 # In this chapter **you will be able to**
 #
-# 1. say exactly which piece of sound video frame t hears (*Exercise 1*, with a check),
-# 2. turn speech into a log-mel spectrogram with plain numpy, and say what each line is for (*Exercise 2*),
-# 3. read an OpenFace file line by line: 17 Action Units, 6 numbers of pose, failed frames (*Exercise 3*),
+# 1. turn speech into a log-mel spectrogram with plain numpy, and say what each line is for (*Predict 1, Exercise 1*),
+# 2. say exactly which piece of sound video frame t hears (*Exercise 2*),
+# 3. read an OpenFace file line by line: 17 Action Units, 6 numbers of pose, failed frames (*Predict 2, Exercise 3*),
 # 4. move a face by its 23 numbers, and say which of them look alike and which are missing (*the actor on strings*),
 # 5. spot the mistakes with such data that cost people most time (*failure gallery*).
 #
@@ -177,8 +177,8 @@ plots.show(fig, alt="Twenty triangles over frequency, narrow and equal below 100
 # \text{feature} = \text{clip}\big((\text{dB} + 100)/100,\ 0,\ 1\big)$$
 #
 # (our choice; the paper leaves it open). By hand: an amplitude of 10 gives 0 dB and the feature 1; each factor
-# of ten less costs 0.2; below 0.0001 all is silence. **Exercise 2 (predict, then run):** write down the five
-# features below before you run the cell. What would the last one be without the `max`?
+# of ten less costs 0.2; below 0.0001 all is silence. **Predict 1.** Write down the five features below before you
+# run the cell. What would the last one be without the `max`?
 
 # %%
 def scaled_decibels(a):
@@ -191,7 +191,7 @@ for a, feature in zip(amplitude, scaled_decibels(amplitude)):
     print(f"amplitude {a:<7g} -> feature {feature:.1f}")
 
 # %% [markdown]
-# <details><summary>Exercise 2: what would the last one be?</summary>
+# <details><summary>Answer to Predict 1: what would the last one be?</summary>
 #
 # log10(0) is minus infinity, and numpy warns. Here the clip would still turn it into 0; a front end that
 # subtracts the mean instead of clipping gets NaN, and so does the first training step.
@@ -201,8 +201,31 @@ for a, feature in zip(amplitude, scaled_decibels(amplitude)):
 # ## The whole front end
 #
 # One line is still missing: the wave is first brought to the same loudness, a root mean square of 0.1.
-# Otherwise the network would learn how far away the microphone stood. Here is all of it, and the package's
-# version beside it.
+# Otherwise the network would learn how far away the microphone stood.
+#
+# ### Exercise 1: the same loudness
+# Write `same_loudness(x)`: square, average, root: that is the level; scale the wave so that its level is 0.1. Files
+# often hold int16, whole numbers up to 32767: what is 300 · 300 in int16?
+
+# %%
+def same_loudness(x):
+    """a wave (N,), float or int16, at a root mean square of 0.1"""
+    # BEGIN SOLUTION
+    x = x.astype(float)
+    return x * 0.1 / np.sqrt(np.mean(x**2))
+    # END SOLUTION
+
+
+checks.same_loudness(same_loudness)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>The level of x is np.sqrt(np.mean(x**2)). What must x be multiplied by?</details>
+# <details><summary>Hint 2</summary>A wave of level 0.2 must become half as large, one of 0.05 twice.</details>
+# <details><summary>Hint 3</summary>300 · 300 = 90,000 does not fit into int16. Turn x into float first.</details>
+#
+# {{SOLUTION}}
+#
+# Here is the whole front end, and the package's version beside it.
 
 # %% tags=["slide-output"]
 def naive_log_mel(x):
@@ -274,9 +297,9 @@ explorers.window_explorer().show()
 # lost at a border between frames. Now set `late` to 1: the picture on the right hardly changes. That makes
 # slips in time hard to notice.
 #
-# ## Exercise: the window of frame t
+# ### Exercise 2: the window of frame t
 #
-# **Exercise 1.** Write the rule as a function: which 20 mel frames does frame t hear? (Leave out the edges.)
+# Write the rule as a function: which 20 mel frames does frame t hear? (Leave out the edges.)
 
 # %% tags=["slide"]
 def window_of(t):
@@ -461,7 +484,7 @@ explorers.attribute_explorer().show()
 # `AU25_c` (present or not) stands beside `AU25_r` (intensity); a frame without a face has **success 0** and
 # meaningless numbers; and pose is **absolute**, half a metre from the camera. The toy has them all.
 #
-# **Exercise 3 (predict, then run):** what are AU25 in frame 3 and the relative pose_Ry in frame 5?
+# **Predict 2.** What are AU25 in frame 3 and the relative pose_Ry in frame 5?
 
 # %%
 text = """frame, timestamp, confidence, success, pose_Tz, pose_Ry, AU25_r, AU25_c
@@ -482,13 +505,35 @@ for t, (au25, ry, tz) in enumerate(track.round(3), 1):
     print(f"frame {t}: AU25 {au25:.2f}  pose_Ry {ry:5.2f}  pose_Tz {tz:5.1f}")
 
 # %% [markdown]
-# <details><summary>Exercise 3: answer</summary>
+# <details><summary>Answer to Predict 2</summary>
 #
 # AU25 in frame 3 is (1 + 2) / 2 = 1.5, half way between its valid neighbours; its own 0.00 counts for nothing.
 # Frame 5 looks 0.90 - 0.12 = 0.78 rad aside. The median does not care about that one long look; the mean
 # neutral would be tilted by 0.15 rad.
 #
 # </details>
+#
+# ### Exercise 3: frames without a face
+# Write `repair(values, success)` for one column: frames with success 0 come to lie on the line between their valid
+# neighbours. Before the first and after the last valid frame there is no line: hold the nearest valid value.
+
+# %%
+def repair(values, success):
+    """one column (T,) and its success (T,), 0 or 1 -> the column with its failed frames filled in"""
+    # BEGIN SOLUTION
+    good = np.flatnonzero(success == 1)
+    return np.interp(np.arange(len(values)), good, values[good])
+    # END SOLUTION
+
+
+checks.repair(repair)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Which frames are valid? np.flatnonzero(success == 1) gives their numbers.</details>
+# <details><summary>Hint 2</summary>np.interp(x, xp, fp) draws the line through the points (xp, fp) and reads it at x.</details>
+# <details><summary>Hint 3</summary>Read it at all frames, 0 to T - 1. At the ends np.interp holds the last value.</details>
+#
+# {{SOLUTION}}
 #
 # The same recipe for all 23 columns of the clip's real file, against `read_openface`:
 

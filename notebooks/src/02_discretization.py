@@ -11,9 +11,9 @@
 #
 # In this chapter **you will be able to**
 #
-# 1. turn 23 numbers into 23 categories and back, Eq. 2 and Eq. 4, without a loop (*Exercise 1*, with a check),
-# 2. say before you look what a number of bins D costs, and where (*Exercise 2*),
-# 3. read the distribution of an Action Unit: its zeros, its tail, what the frame before tells (*Exercise 3*),
+# 1. turn 23 numbers into 23 categories and back, Eq. 2 and Eq. 4, without a loop (*Exercises 1 and 2*),
+# 2. say before you look what a number of bins D costs, and where (*Predict 1 and 2*),
+# 3. read the distribution of an Action Unit, and count what the frame before tells (*Exercise 3, Predict 3*),
 # 4. convert the k of top-k sampling into the units of a face (*quiz*).
 #
 # * Reading time: 35 minutes. Running time on two cores: {{RUN_TIME}}.
@@ -102,8 +102,7 @@ print("and clearly less of the brow's and of yaw's:", bool(max(brow, yaw) < jaw 
 #
 # $y_i$ is attribute i of 23, a single number, so the norm is an absolute value. Take three attributes and D =
 # 5: two AUs from 0 to 5, and yaw from -0.2 to 0.2 rad. The bins are 1, 1 and 0.08 wide; the centroids of an AU
-# are 0.5, 1.5, 2.5, 3.5 and 4.5. **Exercise 2a (predict, then run):** write down the bins of the first frame,
-# (0, 2.2, -0.19).
+# are 0.5, 1.5, 2.5, 3.5 and 4.5. **Predict 1.** Write down the bins of the first frame, (0, 2.2, -0.19).
 
 # %%
 D = 5
@@ -157,10 +156,9 @@ np.testing.assert_allclose(package.centroids, centroids)
 print("naive equals package: True")
 
 # %% [markdown] tags=["slide"]
-# ## Exercise: encode without a loop
+# ### Exercise 1: encode without a loop
 #
-# **Exercise 1.** Write Eq. 2 for one attribute: values (N,) and centroids (D,) in, indices (N,) out, in one
-# line.
+# Write Eq. 2 for one attribute: values (N,) and centroids (D,) in, indices (N,) out, in one line.
 
 # %% tags=["slide"]
 def encode(y, centroids):
@@ -177,6 +175,28 @@ checks.encode(encode)
 # their difference?</details>
 # <details><summary>Hint 2</summary>argmin needs to know along which axis it searches: over bins, not over values.</details>
 # <details><summary>Hint 3</summary>Without the absolute value the largest centroid always wins.</details>
+#
+# {{SOLUTION}}
+#
+# ### Exercise 2: and decode
+#
+# Write Eq. 4 for one attribute, without a table of centroids: bins (N,), the ends of the range, and D in; the
+# centroid of each bin out.
+
+# %%
+def decode(y_bar, low, high, D):
+    """bins (N,) of D equal ones from low to high -> their centroids (N,)"""
+    # BEGIN SOLUTION
+    return low + (y_bar + 0.5) * (high - low) / D
+    # END SOLUTION
+
+
+checks.decode(decode)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>How wide is a bin? D of them fill the range.</details>
+# <details><summary>Hint 2</summary>Bin 0 begins at low. Where is its middle?</details>
+# <details><summary>Hint 3</summary>Bin d begins d widths after low, and its middle is half a width on.</details>
 #
 # {{SOLUTION}}
 
@@ -334,7 +354,7 @@ plots.show(fig, alt="Left, stairs with 5, 10 and 50 steps along the diagonal; ri
 explorers.bins_explorer().show()
 
 # %% [markdown]
-# **Exercise 2b (predict, then run).** If values were spread evenly over a bin of width w, the mean error would
+# **Predict 2.** If values were spread evenly over a bin of width w, the mean error would
 # be w/4 (draw it: it grows from 0 at the centroid to w/2 at the edge). Will the AUs' mean error be less than
 # w/4, about w/4, or more? And the pose's?
 
@@ -361,7 +381,7 @@ plots.show(fig, alt="Mean quantisation error in bin widths against D: pose lies 
            "and at D = 500 all three AU groups reach one half.")
 
 # %% [markdown]
-# <details><summary>Exercise 2b: answer</summary>
+# <details><summary>Answer to Predict 2</summary>
 #
 # More, for AUs. An exact zero lies at the edge of bin 0 and is off by w/2 however large D is, and most values
 # are zeros. Near D = 500 all two-decimal values lie on edges, so every error is w/2 = 0.005. Pose is smooth and
@@ -458,6 +478,33 @@ plots.show(fig, alt="One-hot vectors of AU25 over three seconds as columns: one 
 # The path moves in small steps, so the bin of the frame before tells a lot about the next one. Count it over
 # all training tracks: the empirical distribution $p(\bar{y}_t \mid \bar{y}_{t-1})$, one row per bin you come
 # from. It is the simplest model of the kind the paper learns, without sound and with a memory of one frame.
+#
+# ### Exercise 3: count what comes next
+#
+# Write `next_bin(y_bar, D)` for one track: row d holds the shares of the bins that follow bin d. By hand, the track
+# 0 0 1 0: after 0 come 0 and 1, so row 0 is (½, ½); after 1 comes 0, so row 1 is (1, 0).
+
+# %%
+def next_bin(y_bar, D):
+    """a track of bins (T,) -> p(next bin | this bin), (D, D); rows that are never left stay 0"""
+    # BEGIN SOLUTION
+    counts = np.zeros((D, D))
+    for now, after in zip(y_bar[:-1], y_bar[1:]):
+        counts[now, after] += 1
+    return counts / counts.sum(axis=1, keepdims=True).clip(1)
+    # END SOLUTION
+
+
+checks.next_bin(next_bin)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>y_bar[:-1] and y_bar[1:] are all neighbours: T - 1 pairs, not T.</details>
+# <details><summary>Hint 2</summary>Count each pair in counts[now, after]. Then each row must sum to 1.</details>
+# <details><summary>Hint 3</summary>0 divided by 0 is NaN. Divide rows that sum to 0 by 1.</details>
+#
+# {{SOLUTION}}
+#
+# Now for all tracks at once:
 
 # %%
 codes = [fifty.encode(track) for track in tracks]              # a list of (T, 23)
@@ -503,7 +550,7 @@ plots.show(fig, alt="Heat maps of the likelihood of a value given the value one 
 # anywhere. A lid never stays half-way: it is on its way down or up. Yaw stays where it is. Rows near the ends
 # have few frames and look noisy; that noise is sampling, not motion.
 #
-# **Exercise 3 (predict, then run).** In frame 16 the lips are still closed for the /m/; in frame 17 the vowel
+# **Predict 3.** In frame 16 the lips are still closed for the /m/; in frame 17 the vowel
 # opens them. How likely is the true bin of frame 17 to this model: about 50 %, 20 %, or under 5 %?
 
 # %%
@@ -526,7 +573,7 @@ print("the true bin of frame 17 gets less than 5 %:", bool(chance[before, now] <
 print("from wide open the next bin is less sure than from closed:", bool(chance[wide].max() < chance[0].max()))
 
 # %% [markdown]
-# <details><summary>Exercise 3: answer</summary>
+# <details><summary>Answer to Predict 3</summary>
 #
 # Under 5 %. History says "stay closed"; only the sound knows that a vowel begins. This is why Eq. 3 conditions
 # on both, and chapter 4 shows how the same bar moves once the network hears A.

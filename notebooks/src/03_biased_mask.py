@@ -3,10 +3,10 @@
 #
 # In this chapter **you will be able to**
 #
-# * work out attention (Eq. 1) for six frames with pencil and paper, with and without a mask (*Predict 1*);
-# * write `temporally_biased_mask` yourself (*Exercise*);
+# * work out attention (Eq. 1) for six frames with pencil and paper, and write it (*Predict 1, Exercise 1*);
 # * read off a slope how far back a head looks (*Predict 2*);
-# * say what $\tau$ limits, what it does not, and why a ring of $\tau$ entries is enough to decode (*Predict 3*);
+# * say what $\tau$ limits, what it does not, and why a ring of $\tau$ entries is enough to decode (*Exercise 2*);
+# * write `temporally_biased_mask` yourself (*Exercise 3*);
 # * say when the bias pays and when it does not (*Quiz*).
 #
 # Reading time 40 minutes, running time on two cores: {{RUN_TIME}}.
@@ -312,6 +312,29 @@ plots.show(fig, alt="Expected age per head: added after the scaling heads spread
            "it from 8 to 24, so that most heads look alike.")
 
 # %% [markdown]
+# ### Exercise 1: attention
+# Now you have all of Eq. 1. Write `attention(Q, K, V, M)` in NumPy, with the mask added where it belongs. `Q` and `K` are
+# $(T, N_k)$, `V` is $(T, n)$, `M` is $(T, T)$ and holds $-\infty$ for the future.
+
+# %%
+def attention(Q, K, V, M):
+    """Eq. 1 with the mask after the scaling: (T, n)"""
+    # BEGIN SOLUTION
+    scores = Q @ K.T / np.sqrt(Q.shape[1]) + M  # (T, T)
+    e = np.exp(scores - scores.max(axis=1, keepdims=True))  # minus the largest: no overflow
+    return e / e.sum(axis=1, keepdims=True) @ V  # (T, T) @ (T, n)
+    # END SOLUTION
+
+
+checks.attention(attention)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Three steps: scores (T, T), softmax of each row, weights times V.</details>
+# <details><summary>Hint 2</summary>np.exp(-np.inf) is 0: hidden frames drop out by themselves, if M comes before it.</details>
+# <details><summary>Hint 3</summary>A row is one frame that looks, so sum along axis 1, and keep the dimension.</details>
+#
+# {{SOLUTION}}
+#
 # ## The row-constant trick
 # **Question.** Must you store $i - j$ for every pair? Adding the same number to a whole row changes nothing in its
 # softmax (numerator and denominator get the same factor). So $-s(i-j)$ may be replaced by $s\,j$: the difference,
@@ -337,7 +360,28 @@ assert len((-0.25 * (1007 - j)).bfloat16().unique()) == 8
 # **Question.** Eq. 3 says that frame $t$ depends on at most $\tau$ frames. Who sees to that? The mask: an age of
 # $\tau$ or more is $-\infty$, so the mask is a **band** $\tau$ wide.
 #
-# **Predict 3.** With $\tau = 4$ and three layers, how many frames can influence frame 20: 4, 10, 12 or all 21?
+# ### Exercise 2: how far back do L layers reach?
+# Predict first: with $\tau = 4$ and three layers, how many frames can influence frame 20: 4, 10, 12 or all 21? Then write
+# the rule, $L$ and $\tau$ in, number of frames out, frame 20 itself among them.
+
+# %%
+def frames_reached(L, tau):
+    """how many frames can move frame t through L layers with a band of tau, frame t included"""
+    # BEGIN SOLUTION
+    return L * (tau - 1) + 1
+    # END SOLUTION
+
+
+checks.frames_reached(frames_reached)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>One layer: frame t and the tau - 1 frames before it.</details>
+# <details><summary>Hint 2</summary>The oldest of them has itself seen tau - 1 frames further back, one layer below.</details>
+# <details><summary>Hint 3</summary>Draw three bands of four, one below the other, each ending where the last began.</details>
+#
+# {{SOLUTION}}
+#
+# The package's mask, one layer after the other:
 
 # %%
 tau, T = 4, 24
@@ -361,11 +405,8 @@ plots.show(fig, dpi=80, alt="How many layers it takes until frame i feels frame 
            "layer, then a further band of three frames per layer.")
 
 # %% [markdown]
-# <details><summary>Answer to Predict 3</summary>
-#
-# 10. One layer lets a frame see ages 0 to 3. The oldest of them has itself seen three frames further back, and so
-#     on: $L(\tau-1) + 1 = 3\cdot3 + 1 = 10$ frames.
-# </details>
+# **What you saw.** Ten frames for three layers: one layer lets a frame see ages 0 to 3, and the oldest of them has itself
+# seen three frames further back.
 #
 # **Trap.** Eq. 3 says $\tau$, but $L$ banded layers see $L(\tau-1)+1$ frames: our 4 layers with $\tau = 50$ reach
 # 197 frames, nearly 8 s. And $A_{t-\tau:t}$ is $\tau+1$ frames of audio for $\tau$ of animation,
@@ -591,7 +632,7 @@ print("a row with nothing to look at gives:", empty[0, 0].item())
 # The last line is the fifth way: a row of nothing but $-\infty$ is 0/0. A mask must leave each row at least one
 # frame; the diagonal sees to that.
 #
-# ## Exercise: write the mask
+# ## Exercise 3: write the mask
 # Write `temporally_biased_mask(T, heads, tau)` → an array `(heads, T, T)`: minus slope times age, with the ALiBi
 # slopes $2^{-8h/H}$, and $-\infty$ for the future and for ages of `tau` and more. NumPy or torch, loops or not.
 
@@ -605,7 +646,7 @@ def temporally_biased_mask(T, heads, tau):
     return np.where((age < 0) | (age >= tau), -np.inf, M)
     # END SOLUTION
 
-# %%
+
 checks.temporally_biased_mask(temporally_biased_mask)
 
 # %% [markdown]

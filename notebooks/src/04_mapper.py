@@ -4,9 +4,9 @@
 # In this chapter **you will be able to**
 #
 # * write the probability of a whole animation as a product, and check that it is one (*Predict 1*);
-# * compute the loss (Eq. 5) by hand, and say what an untrained network must score (*Predict 2*);
-# * say why the past is spoilt on purpose in training (*Quiz*);
-# * write top-k sampling yourself, and choose $k$ and temperature (*Exercise*);
+# * give the network its past and not its answer (*Exercise 1*), and say why that past is spoilt on purpose (*Quiz*);
+# * compute the loss (Eq. 5), and say what an untrained network must score (*Predict 2, Exercise 2*);
+# * write top-k sampling yourself, and choose $k$ and temperature (*Exercise 3*);
 # * make the same speech smile (*Try it*).
 #
 # Reading time 50 minutes, running time on two cores: {{RUN_TIME}}.
@@ -150,6 +150,28 @@ assert max(everything, key=everything.get) == (1, 1, 0)
 # $p(\bar Y_{1:\tau}|A_{1:\tau})$, is left open by the paper. **Our choice:** the same network writes it, with a bin
 # of its own that means "nothing before": bin number $D$, one more than the bins 0 to $D-1$. Row $t$ of the input
 # holds the bins of frame $t-1$: the whole track moved down by one.
+#
+# ### Exercise 1: what the network may know
+# Write `shift(y_bar, D)`: bins (T, 23) in, as many rows out, row $t$ with the bins of frame $t-1$.
+
+# %%
+def shift(y_bar, D):
+    """bins (T, 23) -> the bins of the frame before, (T, 23); before frame 0 stand start tokens"""
+    # BEGIN SOLUTION
+    return np.concatenate([np.full((1, y_bar.shape[1]), D), y_bar[:-1]])
+    # END SOLUTION
+
+
+checks.shift(shift)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Which frame does nobody look back at? Leave it out.</details>
+# <details><summary>Hint 2</summary>np.full((1, 23), D) is the row that comes first.</details>
+# <details><summary>Hint 3</summary>np.concatenate joins along time. np.roll would bring the last frame to the front.</details>
+#
+# {{SOLUTION}}
+#
+# On the clip, beside the package's start token:
 
 # %%
 y_bar = mapper.discretizer.encode(Y)  # (T, 23), Eq. 2
@@ -227,6 +249,26 @@ print("the shipped one needs less than half of the bits:", bool(trained < unifor
 #
 # $\log_2 500 = 8.97$ bits. A first loss far from $\log D$ is a bug, and the cheapest test of a network there is.
 # </details>
+#
+# ### Exercise 2: surprise in bits
+# Write Eq. 5 for one attribute, in bits: likelihoods `p` (T, D) and the bins that came true, `y_bar` (T,).
+
+# %%
+def bits(p, y_bar):
+    """mean surprise at the true bins, in bits"""
+    # BEGIN SOLUTION
+    return -np.log2(p[np.arange(len(y_bar)), y_bar]).mean()
+    # END SOLUTION
+
+
+checks.bits(bits)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>p[np.arange(T), y_bar] picks one likelihood per frame.</details>
+# <details><summary>Hint 2</summary>Half as likely costs one bit more. Which logarithm says so?</details>
+# <details><summary>Hint 3</summary>First the logarithm, then the mean over the frames, then the sign.</details>
+#
+# {{SOLUTION}}
 #
 # ## Spoil the past
 # **Question.** In training the past is true. In use it is the network's own, with its errors. How much does an
@@ -328,13 +370,11 @@ plots.show(fig, alt="Bins of AU25 and AU01 over 75 frames and what training feed
 # sentences, a number per group. Below it stand two longer runs: three minutes of the same network on all sentences
 # (`dirfa-edu train mapper --preset notebook --minutes 3`), and the shipped mapper.
 
-# %%
+# %% tags=["slide-output"]
 small = {**training.PRESETS["mapper"]["notebook"], "minutes": MINUTES}
 network, log = training.train_mapper(train_clips, **small, progress=False)
 print("it beats knowing nothing in every group:", all(log[-1][group] < math.log2(D) for group in GROUPS))
 print("lips fell by more than a bit:", bool(log[-1]["lips"] < math.log2(D) - 1))
-
-# %% tags=["slide-output"]
 shipped = json.loads(data_path("models", "mapper.log.json").read_text())
 three = json.loads(data_path("results", "mapper_3_minutes.json").read_text())
 fig, axes = plots.new(1, 4, width=10, height=2.7, sharey=True)
@@ -457,9 +497,9 @@ fig, axes = plots.new(1, 3, width=9.5, height=2.3, sharey=True)
 z = logits[0, FRAME, column("AU25")]
 for ax, temperature in zip(axes, (0.5, 1.0, 2.0)):
     q = torch.softmax(z / temperature, 0)
-    bits = float(-(q * (q + 1e-12).log2()).sum())
+    entropy = float(-(q * (q + 1e-12).log2()).sum())
     ax.fill_between(np.arange(D) * 0.01, q.numpy(), color=plots.COLOURS["y_tilde"], step="mid")
-    ax.set(title=f"temperature {temperature}: {bits:.1f} bits", xlabel="AU25")
+    ax.set(title=f"temperature {temperature}: {entropy:.1f} bits", xlabel="AU25")
 axes[0].set_ylabel("likelihood")
 plots.show(fig, alt="The likelihood of AU25 at frame 17 at temperatures 0.5, 1 and 2: sharp, as learned, and flat.")
 
@@ -612,7 +652,7 @@ plots.show(fig, alt="Lips and blinks of two samples and the recording (black): a
 # safe choice it seems: each frame it takes the likeliest bin, and the likeliest thing for an eye to do is to stay
 # open, so it (almost) never blinks.
 #
-# ## Exercise: top-k by hand
+# ## Exercise 3: top-k by hand
 # Write `top_k_probabilities(logits, k)` → probabilities `(D,)`: the softmax over the $k$ largest logits, 0
 # elsewhere. Logits are a 1-D array.
 
@@ -627,7 +667,7 @@ def top_k_probabilities(logits, k):
     return p / p.sum()
     # END SOLUTION
 
-# %%
+
 checks.top_k_probabilities(top_k_probabilities)
 
 # %% [markdown]

@@ -8,8 +8,8 @@
 # 1. say what the generator learns from, and draw such a pair yourself (Eq. 6),
 # 2. move a picture by a flow, and keypoints by a head pose, with your own hands,
 # 3. read the flow, mask and occlusion pictures of a trained generator,
-# 4. write the two adversarial losses, with the right labels and the right `detach` (two exercises, Eq. 8),
-# 5. say what each loss asks for, and show how three small slips spoil it (Eq. 7-10).
+# 4. write the two adversarial losses, with the right labels and the right `detach` (*Exercises 2 and 3*, Eq. 8),
+# 5. say what each loss asks for, and show how three small slips spoil it (*Predict 1, Exercise 1*, Eq. 7-10).
 #
 # Reading time 45 minutes, running time on two cores: {{RUN_TIME}}, most of it one live training.
 #
@@ -370,6 +370,26 @@ plots.show(fig, alt="Two stacked bars. In raw units translation takes nearly all
 # In raw millimetres the network is paid for translation, and wrong lips cost next to nothing. So attributes are
 # normalised first; the paper does not say whether its are.
 #
+# ### Exercise 1: the attribute loss
+# Write the second half of Eq. 10 in NumPy: what $D_Z$ read off, `z_hat`, and what was asked, `z`, both (B, 23) in raw
+# units, and `scale` (23,), what each attribute usually spans.
+
+# %%
+def attribute_loss(z_hat, z, scale):
+    """the squared 2-norm of the normalised error, mean over the batch"""
+    # BEGIN SOLUTION
+    return (((z_hat - z) / scale) ** 2).sum(axis=1).mean()
+    # END SOLUTION
+
+
+checks.attribute_loss(attribute_loss)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Divide before you square.</details>
+# <details><summary>Hint 2</summary>A squared 2-norm sums over the 23 attributes; the expectation averages the batch.</details>
+#
+# {{SOLUTION}}
+#
 # ## Who says that a picture is real?
 # A second network, the discriminator $D_I$. It scores patches of real and generated pictures, and $G$ tries to score like
 # a real one. The paper uses least squares (LSGAN) and prints
@@ -427,7 +447,7 @@ torch.testing.assert_close(losses.lsgan_discriminator(real, fake),
 # %% [markdown] tags=["slide"]
 # The same formula, the same step for $G$; only the labels of $D$ differ.
 #
-# ## Exercise: what the discriminator minimises
+# ## Exercise 2: what the discriminator minimises
 # Write `discriminator_loss(D, real, fake)`. `D` is a function from pictures to scores. Real scores go to 1, generated
 # ones to 0, each half with a factor ½. This loss must not teach $G$: its gradient may not reach `fake`.
 
@@ -438,7 +458,7 @@ def discriminator_loss(D, real, fake):
     return 0.5 * (D(real) - 1).square().mean() + 0.5 * D(fake.detach()).square().mean()
     # END SOLUTION
 
-# %%
+
 checks.discriminator_loss(discriminator_loss)
 
 # %% [markdown]
@@ -448,7 +468,7 @@ checks.discriminator_loss(discriminator_loss)
 #
 # {{SOLUTION}}
 #
-# ## Exercise: what the generator minimises
+# ## Exercise 3: what the generator minimises
 # Write `generator_loss(D, fake)`: G wants its pictures to score 1. Here the gradient must pass through `D` into `fake`.
 
 # %%
@@ -458,7 +478,7 @@ def generator_loss(D, fake):
     return 0.5 * (D(fake) - 1).square().mean()
     # END SOLUTION
 
-# %%
+
 checks.generator_loss(generator_loss)
 
 # %% [markdown]

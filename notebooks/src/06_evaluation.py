@@ -6,8 +6,9 @@
 #
 # In this chapter **you will be able to**
 #
-# * compute PSNR, and say why some published code gives unrelated pictures 27.9 dB (*Exercise*);
-# * say what SSIM, ACD, LMD, $S_{conf}$, $S_{off}$ and EBR measure, and cheat each of them (*Predict 1 and 2*, *Failure
+# * compute PSNR, and say why some published code gives unrelated pictures 27.9 dB (*Exercise 1*);
+# * measure lips by LMD and a lag to the frame (*Exercises 2 and 3*);
+# * say what SSIM, ACD, $S_{conf}$, $S_{off}$ and EBR measure, and cheat each of them (*Predict 1 and 2*, *Failure
 #   gallery*);
 # * judge a model that samples without punishing it for a second plausible face (*Predict 3*);
 # * draw the one figure that is DIRFA's claim: lip error against expression diversity;
@@ -104,7 +105,7 @@ print("uint8 flatters noise by more than 15 dB:", psnr_in_uint8(frames[FRAME], p
 # Tables of this field often lie between 28 and 31 dB, the paper's too. Whether a given one fell into this trap only its
 # code can tell, and DIRFA's is not public.
 #
-# ## Exercise: PSNR of two pictures
+# ### Exercise 1: PSNR of two pictures
 # Write `psnr(a, b)` for two `uint8` pictures: a number in dB.
 
 # %% tags=["slide"]
@@ -115,7 +116,7 @@ def psnr(a, b):
     return 10 * np.log10(255**2 / mse)
     # END SOLUTION
 
-# %%
+
 checks.psnr(psnr)
 
 # %% [markdown]
@@ -223,26 +224,35 @@ print("the frozen face has the best ACD:", min(acd, key=acd.get) == "frozen")
 # 20 mouth landmarks per frame; each mouth's centre is taken off, so a moving head does not count. LMD is the mean
 # distance of the points. Toy: a ring of 20 points. First the whole mouth moves by 5 px; then one point moves by 20 px,
 # and the centre with it by 1 px. So that point is 19 px off and the other 19 are 1 px off each: (19 + 19) / 20 = 1.9.
+#
+# ### Exercise 2: LMD
+# Write `lmd(a, b)` for two tracks of mouths, (T, 20, 2) each, and try the ring on it.
 
 # %%
-def lmd_by_hand(La, Lb):
-    total = 0.0
-    for a, b in zip(La, Lb):  # one frame, (20, 2) each
-        a, b = a - a.mean(0), b - b.mean(0)
-        total += sum(np.hypot(*(p - q)) for p, q in zip(a, b)) / len(a)
-    return total / len(La)
+def lmd(a, b):
+    """mean distance of the points of two mouths, centres taken off"""
+    # BEGIN SOLUTION
+    a, b = a - a.mean(axis=1, keepdims=True), b - b.mean(axis=1, keepdims=True)  # (T, 20, 2)
+    return np.sqrt(((a - b) ** 2).sum(axis=-1)).mean()
+    # END SOLUTION
 
 
+checks.lmd(lmd)
 angle = np.linspace(0, 2 * np.pi, 20, endpoint=False)
 ring = 10 * np.stack([np.cos(angle), np.sin(angle)], axis=1)[None]  # (1, 20, 2)
 pulled = ring.copy()
 pulled[0, 5] += [20, 0]
 for name, other_ring in (("moved as a whole", ring + [5, 0]), ("one point pulled", pulled)):
-    np.testing.assert_allclose(metrics.lmd(ring, other_ring), lmd_by_hand(ring, other_ring), atol=1e-9)
     print(f"{name:17s} LMD {metrics.lmd(ring, other_ring):.1f} px as a mean, "
           f"{metrics.lmd(ring, other_ring, reduce='sum'):.0f} px as a sum")
 
 # %% [markdown]
+# <details><summary>Hint 1</summary>One centre per frame: the mean over the 20 points, axis 1.</details>
+# <details><summary>Hint 2</summary>A distance is the root of the sum of squares over x and y, the last axis.</details>
+# <details><summary>Hint 3</summary>Root first, mean afterwards.</details>
+#
+# {{SOLUTION}}
+#
 # **Trap.** Published code *sums* the 20 points, and that number is 20 times as large. A table that does not say which is
 # hard to compare. Ours is the mean. On the videos, measured by a landmark network on the pictures:
 
@@ -250,7 +260,7 @@ for name, other_ring in (("moved as a whole", ring + [5, 0]), ("one point pulled
 L = {"truth": vision.landmarks(frames), "ours": vision.landmarks(ours), "frozen": vision.landmarks(frozen)}
 L["truth through G"] = vision.landmarks(np.stack(list(talk.render_frames(G, source, Y))))
 L["truth, 3 frames late"] = np.roll(L["truth"], 3, axis=0)
-lmd = {name: metrics.lmd(points, L["truth"]) for name, points in L.items() if name != "truth"}
+lips_off = {name: metrics.lmd(points, L["truth"]) for name, points in L.items() if name != "truth"}
 fig, axes = plots.new(1, 4, width=9.5, height=2, width_ratios=[1, 1, 1, 1.6])
 for ax, name in zip(axes, ("truth", "ours", "frozen")):
     mouth = L[name][FRAME, vision.MOUTH, :2]
@@ -259,13 +269,13 @@ for ax, name in zip(axes, ("truth", "ours", "frozen")):
         ax.plot(*np.concatenate([part, part[:1]]).T, color=plots.COLOURS["Y"])
     ax.set(xlim=(-16, 16), ylim=(14, -12), xticks=[], yticks=[], aspect="equal")
     ax.set_title(f"{name}, frame {FRAME}", fontsize=9)
-axes[3].barh(list(lmd), lmd.values(), color=plots.SAMPLES[:4])
+axes[3].barh(list(lips_off), lips_off.values(), color=plots.SAMPLES[:4])
 axes[3].set(xlabel="LMD in px (mean of points)")
 axes[3].invert_yaxis()
 plots.show(fig, alt="Lip outlines at frame 17 of truth, ours and frozen, open, open and closed; bars of LMD for ours, "
            "frozen, the truth through the generator and the truth three frames late.")
-print("the true animation through G is the nearest:", min(lmd, key=lmd.get) == "truth through G")
-print("ours beats a mouth that never moves:", lmd["ours"] < lmd["frozen"])
+print("the true animation through G is the nearest:", min(lips_off, key=lips_off.get) == "truth through G")
+print("ours beats a mouth that never moves:", lips_off["ours"] < lips_off["frozen"])
 
 # %% [markdown]
 # The bar of *truth through G* is the floor: what generator and landmark network add when the animation is perfect.
@@ -307,6 +317,31 @@ print("the valley moved by", found["as recorded"] - found["sound 5 frames late"]
 print("wrong sound has less confidence:", sync.score(valleys["another clip's sound"])[0] < sync.score(valleys["as recorded"])[0])
 
 # %% [markdown]
+# ### Exercise 3: find the lag
+# Without a network it works where both tracks are numbers: the same curve, once late. Write `find_lag(a, b, most)`: try all
+# shifts from `-most` to `most`, correlate what overlaps, and return the best shift, positive where `b` comes after `a`.
+
+# %%
+def find_lag(a, b, most):
+    """by how many frames b comes after a, -most to most"""
+    # BEGIN SOLUTION
+    r = {}
+    for s in range(-most, most + 1):
+        left, right = (a[:len(a) - s], b[s:]) if s >= 0 else (a[-s:], b[:len(b) + s])  # what overlaps
+        r[s] = np.corrcoef(left, right)[0, 1]
+    return max(r, key=r.get)
+    # END SOLUTION
+
+
+checks.find_lag(find_lag)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>If b is s frames late, b[s:] lies on a[:T - s].</details>
+# <details><summary>Hint 2</summary>For a negative s the two change places.</details>
+# <details><summary>Hint 3</summary>Keep all correlations in a dict with the shift as its key: no counting of places.</details>
+#
+# {{SOLUTION}}
+#
 # ## EBR: do the eyes blink as often as eyes do?
 # Count blinks in AU45 and divide by the seconds: people blink 0.28 to 0.45 times a second. **Break it:** count how often
 # AU45 climbs over 1, on a track with one blink that trembles at the top.

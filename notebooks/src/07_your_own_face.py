@@ -5,9 +5,9 @@
 # the whole pipeline. In this chapter **you will be able to**
 #
 # 1. measure 23 attributes on a video, and say which of them to trust (*sections 1 and 2; Predict 1*),
-# 2. make pose relative, so that your camera's place does not matter (*Exercise 1, with a check*),
-# 3. read and write OpenFace files with failed frames and another frame rate (*section 3; Predict 2*),
-# 4. make your own portrait speak, and pin single attributes: what the paper names as future work (*section 4*),
+# 2. make pose relative, so that your camera's place does not matter (*Exercise 1*),
+# 3. read and write OpenFace files with failed frames and another frame rate (*Predict 2, Exercise 2*),
+# 4. make your own portrait speak, and pin attributes: what the paper names as future work (*section 4, Exercise 3*),
 # 5. argue about consent, misuse and detection with an experiment in hand (*last section*).
 #
 # * Reading time: 40 minutes. Running time on two cores: {{RUN_TIME}}.
@@ -48,7 +48,8 @@ print(len(frames), "frames of", frames.shape[1:], "at", round(fps), "a second")
 # %% [markdown]
 # ## 1 See: where is the face?
 # Two small networks of Google's MediaPipe do the looking. One finds the face, the other puts 468 points on it, in every
-# frame. The next frame is searched where the last face was.
+# frame. The next frame is searched where the last face was. The middle picture is frame 17, the vowel of *map*, for the last
+# time in this course.
 
 # %% tags=["slide-output"]
 L = vision.landmarks(frames)                                            # (frames, 468, 3) pixels
@@ -135,7 +136,6 @@ def relative_pose(Y):
     # END SOLUTION
 
 
-# %%
 checks.relative_pose(relative_pose)
 
 # %% [markdown]
@@ -193,6 +193,28 @@ print("read as 25 fps the last frame comes late by", round(len(rows) / 25 - len(
 
 # %% [markdown]
 # Almost a second: enough to ruin a training set. $S_{off}$ in chapter 06 would show it.
+#
+# ### Exercise 2: from your camera's clock to 25 frames a second
+# Frame $n$ of a camera with `fps` frames a second stands for its middle, the time $(n + ½)/$fps. Write `to_25_fps(values,
+# fps)`: what the track is worth at the middles of the 25-fps frames, on the line between its own.
+
+# %%
+def to_25_fps(values, fps):
+    """a track (n,) at fps frames a second -> the same seconds at 25, round(n * 25 / fps) frames"""
+    # BEGIN SOLUTION
+    T = round(len(values) * 25 / fps)
+    return np.interp((np.arange(T) + 0.5) / 25, (np.arange(len(values)) + 0.5) / fps, values)
+    # END SOLUTION
+
+
+checks.to_25_fps(to_25_fps)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>Two lists of times in seconds: where you have values, and where you want them.</details>
+# <details><summary>Hint 2</summary>Both are middles: add a half before you divide by the rate.</details>
+# <details><summary>Hint 3</summary>np.interp(wanted, had, values).</details>
+#
+# {{SOLUTION}}
 #
 # A whole folder of such files is a corpus: CSV and film (or sound) with the same name beside each other. The folders of
 # VoxCeleb2 and LRW, which the paper uses and nobody may pass on, are known by their shape too.
@@ -264,7 +286,34 @@ plots.show(fig, alt="Seven frames of the film that were held back; as the genera
 # ### Control
 # The paper's last paragraph: user interaction "for controlling certain desired synthesized facial animations" is left
 # open. Because the network feeds its own output back, control is short: overwrite an attribute **before** it is fed back,
-# and the others can react. Here a smile is pinned from 0.5 to 2.0 s.
+# and the others can react.
+#
+# ### Exercise 3: pin a value
+# A network in one number: $y_t$ = step($y_{t-1}$). Write `pinned_run(step, y0, T, pins)`: the run $y_1 \dots y_T$, where
+# `pins` {t: value} overwrites $y_t$. By hand: step halves, $y_0 = 8$, and $y_2$ is pinned to 6: the run is 4, 6, 3, 1.5.
+
+# %%
+def pinned_run(step, y0, T, pins):
+    """y_1 to y_T, with the pinned ones overwritten before they are fed back"""
+    # BEGIN SOLUTION
+    y, out = y0, []
+    for t in range(1, T + 1):
+        y = pins.get(t, step(y))
+        out.append(y)
+    return np.array(out)
+    # END SOLUTION
+
+
+checks.pinned_run(pinned_run)
+
+# %% [markdown]
+# <details><summary>Hint 1</summary>A loop over t from 1 to T that keeps the last y.</details>
+# <details><summary>Hint 2</summary>If t is in pins, y is pins[t], whatever step says.</details>
+# <details><summary>Hint 3</summary>Overwrite y first, then append it, then go on from it.</details>
+#
+# {{SOLUTION}}
+#
+# The package does this with 23 attributes and a network as step. Here a smile is pinned from 0.5 to 2.0 s.
 
 # %% tags=["slide-output"]
 control = Control(pins=[("AU12", 0.5, 2.0, 3.0), ("AU06", 0.5, 2.0, 2.0)])

@@ -2,9 +2,13 @@
 
 import csv
 import json
+import time
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from dirfa_edu import cli
 from dirfa_edu.files import InputError
 from dirfa_edu.grade import definitions, grade_folder, grade_notebook
 
@@ -24,29 +28,63 @@ def test_a_class_gets_one_row_each(tmp_path):
     hand_in(tmp_path, "01_features_dee", "print('I deleted the exercise')")
     hand_in(tmp_path, "01_features_eve", "def broken(:", RIGHT)
     (tmp_path / "01_features_fay.ipynb").write_text("no notebook")
+    hand_in(tmp_path, "01_features_gil", RIGHT, RIGHT, "def window_of(t):\n    ...\n", RIGHT)
     rows = {row["notebook"][12:15]: row for row in grade_folder(tmp_path, tmp_path / "out" / "grades.csv")}
     assert {name: (row["window_of"], row["right"]) for name, row in rows.items()} == {
         "ada": ("right", 1), "bob": ("not right", 0), "cyd": ("not yet", 0), "dee": ("missing", 0),
-        "eve": ("right", 1), "fay": ("missing", 0)}
+        "eve": ("right", 1), "fay": ("missing", 0), "gil": ("right", 1)}
+    assert all(row["of"] == 3 and row["same_loudness"] == "missing" for row in rows.values())
     assert "starts with the frame" in rows["bob"]["notes"] and "exit code 1" in rows["fay"]["notes"]
     written = list(csv.DictReader(open(tmp_path / "out" / "grades.csv")))
-    assert [row["right"] for row in written] == ["1", "0", "0", "0", "1", "0"]
+    assert [row["right"] for row in written] == ["1", "0", "0", "0", "1", "0", "1"]
 
 
-def test_an_endless_loop_is_stopped_and_keeps_the_points_made_before(tmp_path):
+def test_an_endless_loop_costs_its_own_point_only(tmp_path):
+    path = hand_in(tmp_path, "00_tour_loop", "def frames_of(n):\n    while True: pass",
+                   "def draw_bin(p, u):\n    return int((p.cumsum() <= u).sum())")
+    verdicts, note = grade_notebook(path)
+    assert note == "" and verdicts["draw_bin"].startswith("right")
+    assert verdicts["frames_of"] == "not right: your function stops with TimeoutError: it runs longer than 10 s"
+
+
+def test_a_loop_that_lets_nothing_stop_it_is_killed_and_keeps_the_points_made_before(tmp_path):
     path = hand_in(tmp_path, "loop", "def frames_of(n):\n    return -(-n // 640)",
-                   "def window_of(t):\n    while True: pass")
+                   "def window_of(t):\n    while True:\n        try:\n            while True: pass\n"
+                   "        except BaseException: pass")
     verdicts, note = grade_notebook(path, seconds=4)
     assert verdicts["frames_of"].startswith("right") and "window_of" not in verdicts
     assert note == "stopped after 4 s"
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks a process up where Linux lists it")
+def test_what_a_hand_in_has_started_ends_with_it(tmp_path):
+    kept = tmp_path / "pid"
+    path = hand_in(tmp_path, "starts", "def frames_of(n):\n    import subprocess\n"
+                   "    child = subprocess.Popen(['sleep', '300'])\n"
+                   f"    open({str(kept)!r}, 'w').write(str(child.pid))\n    return -(-n // 640)")
+    verdicts, _ = grade_notebook(path)
+    assert verdicts["frames_of"].startswith("right")
+    state = Path(f"/proc/{kept.read_text()}/stat")
+    for _ in range(50):  # killed at once, reaped by the system a moment later
+        if not state.exists() or state.read_text().split()[2] == "Z":
+            return
+        time.sleep(0.1)
+    raise AssertionError("its child still runs")
+
+
 def test_a_flood_of_output_and_a_network_call_do_no_harm(tmp_path):
-    flood = "def frames_of(n):\n    print('x' * 10**7)\n    return -(-n // 640)\n"
+    flood = "def frames_of(n):\n    print('x' * 10**8)\n    return -(-n // 640)\n"  # 100 MB, once for each case
     call = "def window_of(t):\n    import socket\n    socket.create_connection(('127.0.0.1', 9))\n"
     verdicts, note = grade_notebook(hand_in(tmp_path, "flood", flood, call))
     assert note == "" and verdicts["frames_of"].startswith("right")
     assert "no network" in verdicts["window_of"]
+
+
+def test_the_command_grades_a_folder(tmp_path):
+    hand_in(tmp_path, "01_features_ada", RIGHT)
+    result = CliRunner().invoke(cli.app, ["grade", str(tmp_path), "--out", str(tmp_path / "grades.csv")])
+    assert result.exit_code == 0 and "01_features_ada.ipynb: 1 of 3" in result.output
+    assert (tmp_path / "grades.csv").read_text().startswith("notebook,right,of,")
 
 
 def test_only_definitions_are_run(tmp_path):
