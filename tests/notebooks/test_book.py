@@ -94,11 +94,11 @@ def test_each_row_of_the_notation_is_true():
     config, T = mapper.config, len(clip.features())
     D, H = config.bins, config.heads
     here = {"(T, 400)": clip.features().shape == (T, 400), "(T, 23)": clip.animation().shape == (T, 23),
-            "500": D == 500, "(23, D)": mapper.discretizer.centroids.shape == (23, D), "8": H == 8,
-            "50": config.tau == 50, "(H, T, T)": mapper.mask(T).shape == (H, T, T), "20": config.d_model // H == 20, "4": config.layers == 4,
+            "(23, D)": mapper.discretizer.centroids.shape == (23, D), "(H, T, T)": mapper.mask(T).shape == (H, T, T),
             "(H,)": dirfa_edu.masks.alibi_slopes(H).shape == (H,), "(23,)": clip.animation()[0].shape == (23,),
             "(3, S, S)": G(torch.zeros(1, 3, 128, 128), torch.zeros(1, 23)).shape[1:] == (3, 128, 128),
-            "": True, "by group": True}
+            "500": D == 500, "50": config.tau == 50, "20": config.d_model // H == 20, "8": H == 8,
+            "4": config.layers == 4, "": True, "by group": True}
     for symbol, code, _, shape, _, colour, number in table("notation"):
         assert here[shape.strip("`")], (symbol, shape)
         for name in re.findall(r"`([\w]+)`", code):
@@ -130,7 +130,7 @@ def test_the_glossary_is_in_order_taught_and_coded():
         assert len(words) > 15 and not words.endswith(".")
         taught = re.sub(r"\W+", " ", chapter(number).replace("\n#", " ")).lower()
         stems = [re.sub(r"\W+", " ", part).strip().lower().rstrip("s") for part in re.split(r"[,(]", name.strip(")"))]
-        assert all(stem in taught for stem in stems), (name, number)
+        assert all(stem in taught for stem in stems), (name, number, stems)
         if code:
             find(code.strip("`"))
 
