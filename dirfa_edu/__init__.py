@@ -17,7 +17,7 @@ _ROOMS = {
     "Actor": "actor", "ACTORS": "actor", "Corpus": "corpus", "CHAPTER_CLIP": "corpus", "Explorer": "widgets",
     "InputError": "files", "data_path": "files",
 }
-_MODULES = ["actor", "animation", "audio", "checks", "cli", "control", "corpus", "discretize", "evaluate",
+_MODULES = ["actor", "animation", "audio", "checks", "cli", "conductor", "control", "corpus", "discretize", "evaluate",
             "evaluate_generator", "examples", "explorers", "figures", "files", "generator", "geometry", "grade", "hair",
             "identity", "integrity", "judging", "layouts", "looks", "losses", "mapper", "masks", "metrics", "paint",
             "paper", "plots", "puppet", "render", "report_card", "reproduce", "runs", "sampling", "shading", "showing",

@@ -33,6 +33,13 @@ def _chapter_logits():
         return mapper(torch.from_numpy(clip.features())[None], y_previous)[0], mapper.discretizer
 
 
+def conductor_explorer() -> Explorer:
+    """The whole system, played: attention, likelihood and face together. Notebook: 00_tour, 07_your_own_face."""
+    from . import conductor  # here: it needs torch and both networks
+
+    return conductor.explorer()
+
+
 def face_explorer() -> Explorer:
     """A digital actor moved by three attributes. Notebook: 00_tour."""
     from .actor import Actor
@@ -248,5 +255,5 @@ def exaggerate_explorer() -> Explorer:
                     expression=[1, 0, 0.5, 1.5, 2], pose=[1, 0, 0.5, 1.5, 2])
 
 
-EXPLORERS = [face_explorer, window_explorer, attribute_explorer, bins_explorer, mask_explorer, top_k_explorer,
-             control_explorer, psnr_explorer, exaggerate_explorer]  # chapters 00 to 07
+EXPLORERS = [conductor_explorer, face_explorer, window_explorer, attribute_explorer, bins_explorer, mask_explorer,
+             top_k_explorer, control_explorer, psnr_explorer, exaggerate_explorer]  # chapters 00 to 07

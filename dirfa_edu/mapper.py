@@ -7,6 +7,7 @@ single linear map gives 23 x D logits. The same weights run two ways: `forward` 
 Paper: 3.2.2, Eq. 1, 3, 5. Notebook: 04_mapper.
 """
 
+import copy
 import json
 import math
 from dataclasses import asdict, dataclass
@@ -100,6 +101,7 @@ class MappingNetwork(nn.Module):
         if config.d_model % config.heads:
             raise InputError(f"d_model {config.d_model} must be a multiple of the {config.heads} heads")
         self.config, self.discretizer = config, discretizer
+        self.steepness = 1.0  # of the mask, see `with_steepness`
         d, D = config.d_model, config.bins
         # one table for all attributes, D + 1 rows each: row D is the start token, "nothing before"
         self.embedding = nn.Embedding(N_ATTRIBUTES * (D + 1), d)
@@ -161,7 +163,7 @@ class MappingNetwork(nn.Module):
 
     def mask(self, T: int) -> Tensor:
         """The mask of this configuration, (H, T, T)."""
-        M = temporally_biased_mask(T, self.config.heads, self.config.tau, self.config.bias)
+        M = temporally_biased_mask(T, self.config.heads, self.config.tau, self.config.bias, self.steepness)
         return M / math.sqrt(self.config.d_model / self.config.heads) if self.config.bias_inside else M
 
     def forward(self, A: Tensor, y_previous: Tensor, y_bar: Tensor | None = None, ordinal: float = 0.0,
@@ -205,9 +207,9 @@ class MappingNetwork(nn.Module):
         return out.view(*x.shape[:-1], N_ATTRIBUTES, self.config.bins)  # (..., 23, D)
 
     @torch.no_grad()
-    def attention(self, A: Tensor, y_previous: Tensor) -> Tensor:
+    def attention(self, A: Tensor, y_previous: Tensor, pinned: Tensor | None = None) -> Tensor:
         """Attention weights of every layer, (layers, B, H, T, T), for the plots of notebook 03."""
-        mask, x, weights = self.mask(A.shape[1]), self.token(self.hear(A), y_previous), []
+        mask, x, weights = self.mask(A.shape[1]), self.token(self.hear(A), y_previous, pinned=pinned), []
         for block in self.blocks:
             weights.append(block.attend(x, mask)[0])
             x = block(x, mask)
@@ -235,8 +237,9 @@ class MappingNetwork(nn.Module):
             more += (pinned.float() @ self.pinned.detach()).numpy()
         if config.bias == "sinusoidal":
             more += sinusoid(torch.tensor([t]), config.d_model)[0].numpy()
+        # the same in every round of the ring
         bias = ring_bias(t if t < tau else tau + t % tau, config.heads, tau, config.bias,
-                         N_k ** -0.5 if config.bias_inside else 1.0)  # (H, tau); the same in every round
+                         self.steepness * (N_k ** -0.5 if config.bias_inside else 1.0))  # (H, tau)
         place = t % tau, min(t + 1, tau)  # of this frame's key and value, and how many frames there are
         if B == 1 and config.probabilistic:
             logits = frame(A[0].numpy(), y.numpy(), more, config.bins, weights, rings, bias, *place)
@@ -244,6 +247,21 @@ class MappingNetwork(nn.Module):
         with torch.no_grad():
             x = frames(A, y, more, config.bins, weights, rings, bias, *place)
             return self.predict(x, y_previous)
+
+
+def with_steepness(network: MappingNetwork, steepness: float) -> MappingNetwork:
+    """The same network, weights shared, with all slopes of its mask times `steepness`: 0 leaves the band alone.
+
+    Nothing is trained anew, so this shows what the trained weights make of another mask. Notebook: 00_tour.
+
+    >>> network = MappingNetwork(MapperConfig(bins=10, d_model=16, layers=1, heads=1, tau=2))
+    >>> with_steepness(network, 256).mask(2)[0], network.steepness
+    (tensor([[ 0., -inf],
+            [-1.,  0.]]), 1.0)
+    """
+    other = copy.copy(network)
+    other.steepness = steepness
+    return other
 
 
 def save_mapper(path: str | Path, network: MappingNetwork, notes: dict[str, str] | None = None) -> None:

@@ -41,11 +41,12 @@ def causal_mask(T: int) -> torch.Tensor:
     return torch.zeros(T, T).masked_fill(age < 0, -math.inf)
 
 
-def temporally_biased_mask(T: int, heads: int, tau: int = TAU, style: str = "alibi") -> torch.Tensor:
+def temporally_biased_mask(T: int, heads: int, tau: int = TAU, style: str = "alibi",
+                           scale: float = 1.0) -> torch.Tensor:
     """(H, T, T): minus slope times age inside the last `tau` frames; -inf for the future and for age >= tau.
 
     `style`: "alibi" gives each head its slope; "single" is Fig. 2 read literally, one penalty of 1 per frame of age for
-    all heads; "none" has no penalty, only the band (the ablation "w/o TBM").
+    all heads; "none" has no penalty, only the band (the ablation "w/o TBM"). `scale` multiplies the slopes.
     Raises InputError for another style, or sizes below 1. Paper: 3.2.3, Fig. 2 right. Notebook: 03_biased_mask.
 
     >>> temporally_biased_mask(3, heads=1, tau=2, style="single")[0]
@@ -56,7 +57,7 @@ def temporally_biased_mask(T: int, heads: int, tau: int = TAU, style: str = "ali
     if min(T, heads, tau) < 1:
         raise InputError(f"a mask needs T, heads and tau of at least 1, not {T}, {heads}, {tau}")
     age = _age(T)
-    penalty = bias_slopes(heads, style)[:, None, None] * -age  # (H, T, T)
+    penalty = scale * bias_slopes(heads, style)[:, None, None] * -age  # (H, T, T)
     return penalty.masked_fill((age < 0) | (age >= tau), -math.inf)
 
 

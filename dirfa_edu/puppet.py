@@ -19,6 +19,7 @@ from . import plots
 from .actor import ACTORS, Actor
 from .animation import ATTRIBUTES, AUS, HEADER, POSE, POSES, column, openface_row
 from .files import InputError
+from .widgets import titled_image
 
 SIZE = 128        # pixels drawn
 SHOWN = 300       # and their width on the page
@@ -149,7 +150,7 @@ class Puppet:
             layout={"width": "36em", "margin": "0 1px"}) for name, (low, high, step) in RANGE.items()}
         self.buttons = {name: w.Button(description=name, layout={"width": "auto"}) for name in PRESETS}
         size = {"width": f"{SHOWN * (1 + generated)}px", "height": f"{SHOWN}px"}
-        self.image = _titled_image()(format="jpeg", layout=size)
+        self.image = titled_image()(format="jpeg", layout=size)
         self.words, self.row = w.HTML(layout={"width": f"{SHOWN}px"}), w.HTML()
         for each in (self.actor, *self.sliders.values()):
             each.observe(self._moved, names="value")
@@ -226,18 +227,6 @@ def jpeg(picture: np.ndarray) -> bytes:
 
     Image.fromarray(picture).save(raw := io.BytesIO(), format="jpeg", quality=90)
     return raw.getvalue()
-
-
-@lru_cache(maxsize=1)
-def _titled_image():
-    """ipywidgets.Image has no alt text, but a title does its work; JupyterLab sets one where a description exists."""
-    import ipywidgets as w
-    from traitlets import Unicode
-
-    class TitledImage(w.Image):
-        description = Unicode("").tag(sync=True)
-
-    return TitledImage
 
 
 @lru_cache(maxsize=4)

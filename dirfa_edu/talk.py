@@ -5,7 +5,7 @@ Notebook: 00_tour.
 
 import time
 from pathlib import Path
-from typing import Callable, Iterable, Iterator
+from typing import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -73,14 +73,17 @@ def encode_portrait(generator: GenerationNetwork, portrait: np.ndarray, driving:
         return generator.encode(to_tensor(portrait), Z_src)
 
 
-def render_frames(generator: GenerationNetwork, portrait: np.ndarray | Encoded, Y: np.ndarray) -> Iterator[np.ndarray]:
+def render_frames(generator: GenerationNetwork, portrait: np.ndarray | Encoded, Y: np.ndarray,
+                  times: Sequence[int] | None = None) -> Iterator[np.ndarray]:
     """Yield frames (S, S, 3) uint8 of the portrait moved by an animation Y (T, 23), a few at a time in memory.
 
-    The portrait is taken as neutral: attributes are relative to it. Paper: Eq. 6. Notebook: 05_generator.
+    The portrait is taken as neutral: attributes are relative to it. `times` names the frames that are wanted.
+    Paper: Eq. 6. Notebook: 05_generator.
     """
     fast = torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16())
     source = portrait if isinstance(portrait, Encoded) else encode_portrait(generator, portrait)
     Z = attribute_windows(torch.as_tensor(Y, dtype=torch.float32), generator.config.window)  # (T, window, 23)
+    Z = Z if times is None else Z[list(times)]
     for some in Z.split(BATCH):
         # batches of one size: in others a frame is rounded otherwise, and a still face would flicker by one level
         whole = torch.cat([some, some[-1:].expand(min(BATCH, len(Z)) - len(some), -1, -1)])

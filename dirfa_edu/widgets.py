@@ -10,6 +10,7 @@ import html
 import io
 import itertools
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Callable
 
@@ -26,7 +27,8 @@ class Explorer:
     """A picture with one control per parameter.
 
     `draw(**params)` returns a Figure; `domain` gives each parameter its list of stops, the first one is shown first;
-    `alt` describes the picture, with the parameters as fields: "mask of head {head}".
+    `alt` describes the picture, with the parameters as fields: "mask of head {head}". `film(**params)` may write an mp4
+    and return its path: the live widget then has a button for it, and a player.
     Raises ValueError for an empty domain, more than 9 stops, or the same stop twice.
 
     >>> explorer = Explorer(lambda k: plots.bin_likelihood([.1, .6, .3], k=k), alt="top {k} of 3 bins", k=[1, 2, 3])
@@ -34,7 +36,7 @@ class Explorer:
     3
     """
 
-    def __init__(self, draw: Callable, alt: str = "", **domain: list):
+    def __init__(self, draw: Callable, alt: str = "", film: Callable | None = None, **domain: list):
         if not domain:
             raise ValueError("an Explorer needs at least one parameter with its stops")
         for name, stops in domain.items():
@@ -43,7 +45,7 @@ class Explorer:
             if len(set(stops)) != len(stops):
                 raise ValueError(f"{name} names a stop twice")
         self.draw, self.alt, self.domain = draw, alt, {name: list(stops) for name, stops in domain.items()}
-        self.error: Exception | None = None
+        self.film, self.error = film, None
         self._pictures: dict[tuple, bytes] = {}
 
     @property
@@ -73,32 +75,60 @@ class Explorer:
                                      continuous_update=False)
 
         inputs = {name: control(name, stops) for name, stops in self.domain.items()}
-        image = w.Image(value=self.picture(**self.default), format="png")
-        words = w.HTML(value=html.escape(self.describe(**self.default)))
+        image, words = titled_image()(format="png"), w.HTML()
 
         def update(_change=None):
             params = {name: each.value for name, each in inputs.items()}
             try:
-                image.value = self.picture(**params)
-                words.value = html.escape(self.describe(**params))
+                picture, described = self.picture(**params), self.describe(**params)
+                with image.hold_sync():
+                    image.value, image.tooltip = picture, described
+                words.value = html.escape(described)
                 self.error = None
             except Exception as error:  # Jupyter would swallow it: show it, keep it, and raise it again
                 self.error = error
                 words.value = f"<b>This setting could not be drawn: {html.escape(str(error))}</b>"
                 raise
 
+        update()
         for each in inputs.values():
             each.observe(update, names="value")
-        return w.VBox([*inputs.values(), image, words])
+        return w.VBox([*inputs.values(), image, words, *(self._film_controls(inputs) if self.film else [])])
 
-    def show(self) -> None:
-        """Display the live widget; where no kernel runs, the first picture stands in its place."""
+    def _film_controls(self, inputs: dict) -> list:
+        """A button that films the present setting, and the stage on which the film is played."""
+        import ipywidgets as w
+
+        button, stage = w.Button(description="Film", tooltip="film this setting, with sound"), w.VBox()
+
+        def shoot(_button=None):
+            params = {name: each.value for name, each in inputs.items()}
+            button.disabled, stage.children = True, [w.HTML("filming ...")]
+            try:
+                path = self.film(**params)
+                player = w.Video.from_file(str(path), width=320, autoplay=False, loop=False)
+                stage.children = [player, w.HTML(html.escape(f"{path}: {self.describe(**params)}"))]
+                self.error = None
+            except Exception as error:
+                self.error = error
+                stage.children = [w.HTML(f"<b>This setting could not be filmed: {html.escape(str(error))}</b>")]
+                raise
+            finally:
+                button.disabled = False
+
+        button.on_click(shoot)
+        return [button, stage]
+
+    def show(self, dpi: int = 72) -> None:
+        """Display the live widget; where no kernel runs, the first picture stands in its place, of `dpi` dots an inch:
+        fewer keep the notebook small."""
         from IPython.display import display
 
         bundle = self.controls()._repr_mimebundle_()
         data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
         alt = self.describe(**self.default)
-        data |= {"image/png": self.picture(**self.default), "text/plain": f"Widget: {alt}"}
+        picture = self.picture(**self.default) if dpi == 72 else plots.png(self.draw(**self.default), dpi)
+        data |= {"image/png": picture, "text/plain": f"Widget: {alt}"}
         display(data, raw=True, metadata={"image/png": {"alt": alt}})
 
     def small_multiples(self, vary: str | None = None):
@@ -167,6 +197,18 @@ class Explorer:
             except Exception as error:
                 raise RuntimeError(f"{getattr(self.draw, '__name__', 'draw')} fails at {params}: {error}") from error
         return len(points)
+
+
+@lru_cache(maxsize=1)
+def titled_image():
+    """ipywidgets.Image has no alt text, but a title does its work; JupyterLab sets one where a description exists."""
+    import ipywidgets as w
+    from traitlets import Unicode
+
+    class TitledImage(w.Image):
+        description = Unicode("").tag(sync=True)
+
+    return TitledImage
 
 
 def _pixels(picture: bytes) -> np.ndarray:

@@ -47,6 +47,18 @@ def test_a_constant_added_to_a_row_changes_no_attention():
     assert torch.allclose(torch.softmax(scores + M, -1), torch.softmax(scores + other, -1), atol=1e-6)
 
 
+def test_the_scale_multiplies_the_slopes_and_leaves_the_band():
+    M = masks.temporally_biased_mask(9, heads=2, tau=4)
+    finite = torch.isfinite(M)
+    for scale in (0, 0.25, 1, 4):
+        scaled = masks.temporally_biased_mask(9, heads=2, tau=4, scale=scale)
+        assert torch.equal(torch.isfinite(scaled), finite)
+        assert torch.equal(scaled[finite], scale * M[finite])
+        ring = torch.from_numpy(masks.ring_bias(8, 2, 4, "alibi", scale))  # slots 0 3 2 1 hold ages 0 1 2 3
+        assert torch.equal(scaled[:, 8, 5:].flip(1), ring[:, [0, 3, 2, 1]])
+    assert torch.equal(masks.temporally_biased_mask(9, 2, 4, scale=0), masks.temporally_biased_mask(9, 2, 4, "none"))
+
+
 def test_unknown_style_is_named():
     with pytest.raises(InputError, match="alibi, single, none"):
         masks.temporally_biased_mask(3, 1, style="linear")

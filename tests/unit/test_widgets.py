@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dirfa_edu import plots
+from dirfa_edu.video import write_mp4
 from dirfa_edu.widgets import Explorer
 
 
@@ -52,6 +53,39 @@ def test_an_error_in_draw_is_raised_kept_and_shown():
     with pytest.raises(ZeroDivisionError):
         slider.value = 2
     assert isinstance(faulty.error, ZeroDivisionError) and "could not be drawn" in words.value
+
+
+def test_the_picture_is_titled_with_its_words():
+    slider, _, image, words = explorer().controls().children
+    assert image.tooltip == words.value == "a line to 1, b 0"
+    slider.value = 2
+    assert image.tooltip == words.value == "a line to 2, b 0"
+
+
+def test_the_film_button_plays_what_the_setting_gives(tmp_path):
+    asked = []
+
+    def film(**params):
+        asked.append(params)
+        write_mp4(tmp_path / "film.mp4", np.zeros((3, 16, 16, 3), np.uint8))
+        return tmp_path / "film.mp4"
+
+    slider, _, _, button, stage = Explorer(draw, "a {a}", film=film, a=[1, 2]).controls().children
+    slider.value = 2
+    assert not stage.children and button.description == "Film"
+    button.click()
+    player, words = stage.children
+    assert asked == [{"a": 2}] and player.value == (tmp_path / "film.mp4").read_bytes()
+    assert "film.mp4: a 2" in words.value and not player.autoplay and not button.disabled
+
+
+def test_an_error_in_a_film_is_logged_kept_and_shown(caplog):
+    faulty = Explorer(draw, film=lambda a: 1 / 0, a=[1, 2])
+    *_, button, stage = faulty.controls().children
+    button.click()
+    assert "division by zero" in caplog.text  # ipywidgets does so with what a button's callback raises
+    assert isinstance(faulty.error, ZeroDivisionError) and "could not be filmed" in stage.children[0].value
+    assert not button.disabled
 
 
 @pytest.mark.parametrize("domain", [{}, {"a": []}, {"a": list(range(10))}, {"a": [1, 1]}])
