@@ -1,5 +1,6 @@
 # make demo     a LibriVox reading becomes three talking faces, in demo/
 # make lab      JupyterLab on the eight notebooks
+# make report   the table of figures per notebook, in README.md
 # make test     unit tests, exercise checks, widgets, strict nbval over every notebook
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -10,7 +11,7 @@ SPEECH ?= data_samples/speech/sonnet_2.wav
 PORTRAIT ?= data_samples/portraits/iris.png
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: demo lab test offline browser bench mutants notebooks corpus voices lint venv dev clean
+.PHONY: demo lab test offline browser bench mutants notebooks report corpus voices lint venv dev clean
 
 .venv/.installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or run make PYTHON=/path/to/python"; exit 1; }
@@ -53,6 +54,9 @@ mutants: .venv/.dev
 
 notebooks: .venv/.dev
 	$(ENV) $(PY) tools/build_notebooks.py
+
+report: .venv/.dev
+	$(PY) tools/report.py
 
 # the whole corpus again, from seeds and the shipped audio and phone times, and what differs from the shipped one
 corpus: .venv/.dev

@@ -5,7 +5,8 @@
     python tools/build_notebooks.py 03_biased_mask  # one chapter, changed or not
 
 In a code cell the lines between `# BEGIN SOLUTION` and `# END SOLUTION` become `...` for students. In a markdown cell
-`{{SOLUTION}}` becomes the collapsed solution of the exercise above, and `{{RUN_TIME}}` the measured time.
+`{{SOLUTION}}` becomes the collapsed solution of the exercise above, `{{RUN_TIME}}` the measured time, and in a formula
+that stands on its own symbols get the colours of the plots.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import os
 import re
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import jupytext
@@ -22,9 +24,17 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from dirfa_edu.plots import COLOURS
+
 ROOT = Path(__file__).resolve().parents[1]
 SOURCES, STUDENTS, INSTRUCTORS = (ROOT / "notebooks" / part for part in ("src", "", "instructor"))
 SOLUTION = re.compile(r"^( *)# BEGIN SOLUTION\n(.*?)^ *# END SOLUTION\n?", re.DOTALL | re.MULTILINE)
+DISPLAYED = re.compile(r"\$\$.+?\$\$", re.DOTALL)
+# symbols in formulas, named as in plots.COLOURS; Y itself is black
+SYMBOLS = re.compile(r"(?P<I_tgt>(?:\\hat\s?\{?)?I\}?_\{tgt\})|(?P<I_src>I_\{src\})|(?P<Z>Z_\{tgt\})"
+                     r"|(?P<y_bar>\\bar(?:\{[yY]\}| [yY]))|(?P<y_tilde>\\tilde(?:\{[yY]\}| [yY]))"
+                     r"|(?P<y_hat>\\hat(?:\{[yY]\}| [yY]))|(?P<A>(?<![A-Za-z\\])A(?![A-Za-z]))"
+                     r"|(?P<M>(?<![A-Za-z\\])M(?![A-Za-z]))")
 WIDGET = "application/vnd.jupyter.widget-view+json"
 COLLAPSED = "<details><summary>Solution</summary>\n\n```python\n{}\n```\n\n</details>"
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -44,6 +54,7 @@ def build(source: str, name: str, instructor: bool = False, run_seconds: float |
             new = nbformat.v4.new_code_cell(text)
         else:
             shown = "" if instructor else COLLAPSED.format(solution)
+            text = DISPLAYED.sub(lambda formula: coloured(formula.group()), text)
             text = text.replace("{{SOLUTION}}", shown).replace("{{RUN_TIME}}", run_time(run_seconds)).strip()
             new = nbformat.v4.new_markdown_cell(text)
         new.id = f"{name.split('_')[0]}-{i:02d}"
@@ -57,6 +68,28 @@ def build(source: str, name: str, instructor: bool = False, run_seconds: float |
     return notebook
 
 
+def ink(colour: str) -> str:
+    """A plot's colour "#RRGGBB", darkened until it reads on white as text must: contrast 4.5, as WCAG 2 asks."""
+    rgb = [int(colour[i:i + 2], 16) for i in (1, 3, 5)]
+    while contrast(rgb) < 4.5:
+        rgb = [int(value * 0.98) for value in rgb]
+    return "#" + "".join(f"{value:02X}" for value in rgb)
+
+
+def contrast(rgb: list[int]) -> float:
+    """WCAG's contrast of a colour with white."""
+    linear = [(v / 255 / 12.92 if v <= 10 else ((v / 255 + 0.055) / 1.055) ** 2.4) for v in rgb]
+    return 1.05 / (0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2] + 0.05)
+
+
+def coloured(formula: str) -> str:
+    """A formula with each symbol that plots draw in a colour of its own in that colour."""
+    def paint(found: re.Match) -> str:
+        return rf"\textcolor{{{ink(COLOURS[found.lastgroup])}}}{{{found.group()}}}"
+
+    return SYMBOLS.sub(paint, formula)
+
+
 def run_time(seconds: float | None) -> str:
     """Measured seconds in words for the header."""
     if seconds is None:
@@ -68,14 +101,19 @@ def digest(source: str) -> str:
     return hashlib.sha256(source.encode()).hexdigest()[:16]
 
 
-def execute(notebook, folder: Path) -> float:
-    """Run all cells in `folder`, in place; returns the seconds it took, rounded. Raises at the first error."""
+def execute(notebook, folder: Path) -> tuple[int, float]:
+    """Run all cells in `folder`, in place -> seconds of all, of the longest cell. Raises at the first error."""
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     start = time.perf_counter()
     NotebookClient(notebook, timeout=CELL_SECONDS, kernel_name="python3",
                    resources={"metadata": {"path": str(folder)}}).execute()
     seconds = time.perf_counter() - start
+    longest = 0.0
     for i, cell in enumerate(notebook.cells):
+        if "execution" in cell.metadata:
+            began, ended = (datetime.fromisoformat(cell.metadata.execution[f"iopub.{when}"].replace("Z", "+00:00"))
+                            for when in ("execute_input", "status.idle"))
+            longest = max(longest, (ended - began).total_seconds())
         cell.metadata = nbformat.NotebookNode({k: v for k, v in cell.metadata.items() if k == "tags"})
         if cell.cell_type == "code":
             cell.outputs = tidy(cell.outputs)
@@ -83,7 +121,7 @@ def execute(notebook, folder: Path) -> float:
                 raise RuntimeError(f"cell {i} writes to stderr: {cell.outputs}")
     notebook.metadata.pop("widgets", None)
     notebook.metadata.language_info = {"name": "python"}
-    return round(seconds)
+    return round(seconds), round(longest, 1)
 
 
 def ignored(cell) -> bool:
@@ -110,9 +148,10 @@ def build_chapter(path: Path) -> None:
     seconds = None
     for folder, instructor in ((STUDENTS, False), (INSTRUCTORS, True)):
         notebook = build(source, path.stem, instructor)
-        measured = execute(notebook, STUDENTS)
+        measured, longest = execute(notebook, STUDENTS)
         seconds = seconds or measured
         final = build(source, path.stem, instructor, seconds)  # the same cells, the time in the header
+        final.metadata.dirfa_edu["longest_cell"] = longest
         for cell, ran in zip(final.cells, notebook.cells, strict=True):
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = ran.outputs, ran.execution_count

@@ -53,7 +53,8 @@ print("the actor is in a training clip:", clip.actor in {each.actor for each in 
 times = talk.strip_times(len(A), 8)
 fig = plots.film_strip_figure([film[times] for film in films], ["sample 0", "sample 1", "sample 2"],
                               [t / FPS for t in times], size=0.95)
-plots.show(fig, alt="Three film strips of one face saying the same sentence; lips agree, faces and head poses differ.")
+plots.show(fig, dpi=60,
+           alt="Three film strips of one face saying the same sentence; lips agree, faces and head poses differ.")
 
 # %% [markdown]
 # Read the strips by column: one moment, three faces. The mouths should agree, because the sound decides them. Brows,
@@ -256,7 +257,7 @@ print("no blink is likeliest at frame 17:", int(p[FRAME, column("AU45")].argmax(
 
 # %% tags=["slide-output"]
 fig = plots.samples_over_time(samples, Y, shown, "three samples, and the recording (black)")
-plots.show(fig, alt="Three samples over time: in AU25 they rise and fall together, in brows, blinks and yaw they part.")
+plots.show(fig, dpi=60, alt="Three samples over time: in AU25 they rise and fall together, in brows, blinks and yaw they part.")
 
 # %%
 def together(name):
@@ -332,13 +333,27 @@ checks.agreement(agreement)
 near = list(range(FRAME - 3, FRAME + 4))
 fig = plots.film_strip_figure([clip.frames()[near], films[0][near]], ["recording", "sample 0"],
                               [f"frame {t}" for t in near], size=0.9)
-plots.show(fig, alt="Seven frames around frame 17, recording above sample 0: lips shut, open in the middle, shut.")
+plots.show(fig, dpi=60,
+           alt="Seven frames around frame 17, recording above sample 0: lips shut, open in the middle, shut.")
 
 # %%
 open_lips = samples[:, :, column("AU25")]                                # (3, T)
 print("all three open their lips at frame 17:", bool((open_lips[:, 17] > 0.8).all()))
 print("and shut them for the /p/ three frames later:", bool((open_lips[:, 20] < open_lips[:, 17] / 2).all()))
 print("the film is more than a copy of the portrait:", bool(metrics.psnr(films[0][40], portrait) < 40))
+
+# %% [markdown]
+# ## Conduct it
+# The whole machine in one figure, and all its knobs. Above, where two attention heads look, and the likelihood of AU25 at
+# frame 17 with what $k$ keeps in orange; below, the face, and five of its 23 curves. **Predict 3.** Which knob moves the
+# lips most, and which leaves them alone?
+#
+# Try in turn: pin AU12, and watch which other curves follow it. Set $k$ to 1: what happens to the blinks? Then
+# temperature to 1.5. Set the mask's slope to 0, and both heads forget what is near. The last button makes the film, with
+# sound.
+
+# %% tags=["nbval-ignore-output"]
+explorers.conductor_explorer().show(dpi=48)
 
 # %% [markdown]
 # ## 6 How good is it?

@@ -1,7 +1,7 @@
 """What nbval cannot say: how much it compares, whether images are described, and whether sources have drifted."""
 
-import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import nbformat
@@ -10,9 +10,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = ["00_tour", "01_features", "02_discretization", "03_biased_mask", "04_mapper", "05_generator",
             "06_evaluation", "07_your_own_face"]
-spec = importlib.util.spec_from_file_location("build_notebooks", ROOT / "tools" / "build_notebooks.py")
-build_notebooks = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(build_notebooks)
+sys.path.insert(0, str(ROOT / "tools"))
+import build_notebooks  # noqa: E402
+import report  # noqa: E402
+
+from dirfa_edu import plots  # noqa: E402
+
+sys.path.pop(0)
 
 
 @pytest.fixture(params=CHAPTERS)
@@ -28,13 +32,6 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
-def is_figure(output):
-    """Pictures, their captions and widgets: compared or not, they claim no result."""
-    data = output.get("data", {})
-    return any(kind.startswith(("image/", "audio/", "text/html")) for kind in data) or (
-        data.get("text/markdown", "").startswith("*Figure: "))
-
-
 def test_every_code_cell_was_run_without_an_error(chapter):
     for cell in code_cells(read(chapter)):
         assert cell.execution_count is not None, f"never run: {cell.source[:60]}"
@@ -42,10 +39,33 @@ def test_every_code_cell_was_run_without_an_error(chapter):
 
 
 def test_nbval_compares_at_least_80_percent_of_the_cells_with_results(chapter):
-    results = [cell for cell in code_cells(read(chapter)) if any(not is_figure(output) for output in cell.outputs)]
-    compared = [cell for cell in results if not build_notebooks.ignored(cell) and cell.execution_count]
-    assert len(results) >= 8, "a chapter states its results in checked cells"
-    assert len(compared) >= 0.8 * len(results), f"{len(compared)} of {len(results)} compared"
+    found = report.measure(ROOT / "notebooks" / f"{chapter}.ipynb")
+    assert found["results"] >= 8, "a chapter states its results in checked cells"
+    assert found["compared"] >= 0.8 * found["results"], found
+
+
+def test_pictures_players_and_captions_are_no_results_and_an_ignored_cell_is_not_compared(tmp_path):
+    def cell(source, *data, tags=()):
+        outputs = [nbformat.v4.new_output("display_data", each, metadata={"image/png": {"alt": "words " * 5}}
+                                          if "image/png" in each else {}) for each in data]
+        return nbformat.v4.new_code_cell(source, execution_count=1, outputs=outputs, metadata={"tags": list(tags)})
+
+    notebook = nbformat.v4.new_notebook(cells=[
+        cell("a", {"image/png": "", "text/plain": "Figure: a"}, {"text/markdown": "*Figure: a*"}),
+        cell("b", {"text/html": "<audio></audio>"}), cell("c", {"text/plain": "7"}),
+        cell("d", {"text/plain": "8"}, tags=["nbval-ignore-output"]), cell("e", {"text/plain": "9"}, {"image/png": ""})])
+    notebook.metadata["dirfa_edu"] = {"run_seconds": 3, "longest_cell": 2.5}
+    nbformat.write(notebook, tmp_path / "x.ipynb")
+    found = report.measure(tmp_path / "x.ipynb")
+    assert (found["results"], found["compared"], found["images"], found["described"]) == (3, 2, 2, 2)
+
+
+def test_the_readme_holds_the_report_of_the_notebooks_as_they_are():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    rows = {name: report.measure(ROOT / "notebooks" / f"{name}.ipynb") for name in CHAPTERS}
+    assert report.written(readme, report.table(rows)) == readme, "run make report"
+    assert sum(row["seconds"] for row in rows.values()) < 12 * 60 and max(row["longest"] for row in rows.values()) < 60
+    assert sum(row["exercises"] for row in rows.values()) >= 24 and min(row["widgets"] for row in rows.values()) >= 1
 
 
 def test_students_and_instructors_notebooks_are_built_from_the_source_as_it_stands(chapter):
@@ -60,15 +80,38 @@ def test_students_and_instructors_notebooks_are_built_from_the_source_as_it_stan
 
 def test_students_get_no_solution_and_instructors_do(chapter):
     source = (ROOT / "notebooks" / "src" / f"{chapter}.py").read_text(encoding="utf-8")
-    assert "# BEGIN SOLUTION" in source, "a chapter has an exercise"
+    assert source.count("# BEGIN SOLUTION") >= 3, "a chapter has three exercises"
     for folder in ("notebooks", "notebooks/instructor"):
         assert not [cell for cell in read(chapter, folder).cells if "SOLUTION" in cell.source]
     stub, solved = (code_cells(read(chapter, folder)) for folder in ("notebooks", "notebooks/instructor"))
     assert any(re.search(r"^ *\.\.\.$", cell.source, re.MULTILINE) for cell in stub)
     shown = "".join(output.get("text", "") for cell in stub for output in cell.outputs)
     graded = "".join(output.get("text", "") for cell in solved for output in cell.outputs)
-    assert "not yet" in shown
-    assert "not yet" not in graded and "right: " in graded
+    assert shown.count("not yet: ") >= 3 and "right: " not in shown
+    assert "not yet" not in graded and "not right" not in graded and graded.count("right: ") == shown.count("not yet: ")
+
+
+def test_symbols_in_formulas_have_the_colours_of_the_plots_dark_enough_to_read(chapter):
+    text = "\n".join(cell.source for cell in read(chapter).cells if cell.cell_type == "markdown")
+    for formula in build_notebooks.DISPLAYED.findall(text):
+        for colour, symbol in re.findall(r"\\textcolor\{(#\w{6})\}\{((?:[^{}]|\{[^{}]*\})*)\}", formula):
+            name, = (name for name in plots.COLOURS if build_notebooks.ink(plots.COLOURS[name]) == colour)
+            letters = re.sub(r"[\\{} ]", "", symbol)
+            assert {"y_bar": "bary", "y_tilde": "tildey", "y_hat": "haty"}.get(name, name).lower() in letters.lower()
+            assert build_notebooks.contrast([int(colour[i:i + 2], 16) for i in (1, 3, 5)]) >= 4.5
+    used = set(re.findall(r"\\textcolor\{(#\w{6})\}", text))
+    assert len(used) >= {"00_tour": 4, "02_discretization": 3, "03_biased_mask": 1, "04_mapper": 2, "05_generator": 2}.get(
+        chapter, 0)
+
+
+def test_a_formula_is_coloured_symbol_by_symbol():
+    ink = {name: build_notebooks.ink(colour) for name, colour in plots.COLOURS.items()}
+    assert build_notebooks.coloured(r"$$\text{Attn}(M) = p(\bar Y|A_{1})$$") == (
+        rf"$$\text{{Attn}}(\textcolor{{{ink['M']}}}{{M}}) = p(\textcolor{{{ink['y_bar']}}}{{\bar Y}}|"
+        rf"\textcolor{{{ink['A']}}}{{A}}_{{1}})$$")
+    assert build_notebooks.coloured(r"\hat{I}_{tgt} = G(I_{src}) \text{MSE}").count("textcolor") == 2
+    assert round(build_notebooks.contrast([0, 0, 0]), 1) == 21 and build_notebooks.contrast([255] * 3) == 1
+    assert ink["A"] == plots.COLOURS["A"] and len(set(ink.values())) == len(ink)
 
 
 def test_every_image_has_alt_text(chapter):
