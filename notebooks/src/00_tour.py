@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 0 The tour: one sentence, three faces
 #
 # You give the computer a recording and one picture of a face. It gives you back three films of that face saying the
@@ -49,7 +49,7 @@ films = [np.stack(list(talk.render_frames(generator, portrait, Y))) for Y in sam
 print("animations:", samples.shape, " each film:", films[0].shape)
 print("the actor is in a training clip:", clip.actor in {each.actor for each in corpus.select(split="train")})
 
-# %%
+# %% tags=["slide-output"]
 times = talk.strip_times(len(A), 8)
 fig = plots.film_strip_figure([film[times] for film in films], ["sample 0", "sample 1", "sample 2"],
                               [t / FPS for t in times], size=0.95)
@@ -99,7 +99,7 @@ plots.play(clip.video, "the clip as the corpus has it: a synthetic voice, a digi
 #
 # **Predict:** where will the two rows agree, where will they differ?
 
-# %%
+# %% tags=["slide-output"]
 draws = clip.truth()["draws"]                                           # (draws, T, 23), one sound
 brows = draws[:, :, [column("AU01"), column("AU02"), column("AU04")]].sum(-1)   # (draws, T)
 apart = np.abs(brows[:, None] - brows[None])                            # (draws, draws, T)
@@ -130,7 +130,7 @@ plots.play(clip.audio, "the recording")
 fig = plots.mel_with_window(audio.log_mel(clip.wave()), FRAME, clip.wave())
 plots.show(fig, alt="Waveform and log-mel spectrogram of the clip; a white box marks the 0.2 s window of frame 17.")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Frame 17 is the open vowel of *map*. The lips were shut just before it, for /m/, and will be shut again just after it,
 # for /p/. We follow this frame through all chapters. Chapter 01 builds `A` step by step.
 #
@@ -138,7 +138,7 @@ plots.show(fig, alt="Waveform and log-mel spectrogram of the clip; a white box m
 # Frame $t$ covers the time from $t/25$ s to $(t+1)/25$ s. A recording has $N$ samples. How many frames $T$ does the film
 # need, so that every sample has its frame? Predict the answer for $N = 640$ and $N = 641$, then write the function.
 
-# %%
+# %% tags=["slide"]
 def frames_of(n_samples):
     """number of frames that cover n_samples of 16 kHz speech"""
     # BEGIN SOLUTION
@@ -219,7 +219,7 @@ for y in values:
     print(f"{y} -> bin {np.abs(y - centroids).argmin()}")
 assert_close(np.abs(values[:, None] - centroids).argmin(1), np.array([0, 1, 4]))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Then the likelihoods. The network reads the sound so far and the bins of the frames before, at most $\tau = 50$ of
 # them, and the product over all frames is the likelihood of the whole animation:
 #
@@ -229,7 +229,7 @@ assert_close(np.abs(values[:, None] - centroids).argmin(1), np.array([0, 1, 4]))
 # **Predict 1.** At frame 17 a vowel is spoken. Will the likelihood of AU25 (lips part) have its peak at 0 or above it?
 # And that of AU45 (blink)?
 
-# %%
+# %% tags=["slide-output"]
 y_bar = torch.from_numpy(mapper.discretizer.encode(Y))[None]             # (1, T, 23) true bins
 y_before = torch.cat([mapper.start(1), y_bar[:, :-1]], dim=1)            # frame t sees frame t-1
 with torch.inference_mode():
@@ -255,7 +255,7 @@ print("no blink is likeliest at frame 17:", int(p[FRAME, column("AU45")].argmax(
 #
 # **Predict 2.** In which of the four rows will the three samples lie closest together?
 
-# %%
+# %% tags=["slide-output"]
 fig = plots.samples_over_time(samples, Y, shown, "three samples, and the recording (black)")
 plots.show(fig, alt="Three samples over time: in AU25 they rise and fall together, in brows, blinks and yaw they part.")
 
@@ -272,7 +272,7 @@ print("the same seed gives the same animations:", bool((again == samples).all())
 print("lips agree more than head turns do:", bool(agreement("AU25") > agreement("pose_Ry")))
 print("lips go with the recording:", bool(np.corrcoef(samples[0, :, column("AU25")], Y[:, column("AU25")])[0, 1] > 0.4))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Nobody told the network which attributes the sound decides. It found out: where the sound says much, the likelihood is
 # narrow and the samples agree; where it says nothing, the likelihood is broad. Chapters 02 to 04 take this apart.
 #
@@ -344,7 +344,7 @@ for path in ("no_such_recording.wav", "00_tour.ipynb"):
     except InputError as error:
         print("refused:", error)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Consent, misuse, detection
 # You can now make a face say what its owner never said. Before you use anybody's picture or voice but a digital actor's:
 #
@@ -374,7 +374,7 @@ with av.open("out/again.mp4") as container:
     print("the note is gone after encoding again:", "synthetic" not in container.metadata.get("comment", ""))
 print("and a face detector still sees a face:", vision.find_face(frames[0]) is not None)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # **Discuss.** A charity wants to revive a dead activist's voice and face for a campaign; her family agrees, she never
 # knew of such tools. Who could give consent? What would a note in the file change? What would you build into *this*
 # package to make misuse harder, and whom would that hinder?
@@ -408,7 +408,7 @@ Markdown(paper.markdown())
 # | $k$ `top_k` | how many bins may be drawn | |
 # | $I_{src}$, $I_{tgt}$, $Z$ | source image, target image, driving attributes | |
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 # Speech becomes 400 numbers a frame. A transformer turns them into likelihoods over 500 bins for 23 attributes, draws, and
 # feeds the draw back. A second network moves a portrait as the attributes say. Three draws are three performances.

@@ -6,7 +6,7 @@
 #       format_name: percent
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 1 Features: what the network hears, and what it moves
 #
 # In this chapter **you will be able to**
@@ -40,7 +40,7 @@ print("it says:", clip.text)
 print("kind:", clip.kind, "| voice:", clip.voice, "| actor:", clip.actor)
 print("the voice is heard in training too:", clip.voice in {c.voice for c in corpus.select(split="train")})
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Listen first
 #
 # One five-second clip goes through the whole course. Play it and keep your eye on frame 17, which lasts from
@@ -51,7 +51,7 @@ print("the voice is heard in training too:", clip.voice in {c.voice for c in cor
 # its motion was drawn from a probability law that the [data sheet](../data_samples/README.md) writes down. Real
 # voices, LibriVox readings, are kept for testing.
 
-# %%
+# %% tags=["slide-output"]
 plots.play(clip.audio, "the chapter clip")
 
 # %%
@@ -73,7 +73,7 @@ for name, start, end in clip.phones():
 plots.show(fig, alt="The wave of the clip, and a closer look at 'map': M, AE, P with frame 17 inside AE; "
            "the phones P, B and M are orange.")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # A vowel is loud and repeats itself, a /p/ is a gap with a burst behind it. The wave shows when something is
 # loud; it hardly shows *which* vowel you hear. For that you ask how much of each frequency is in it.
 #
@@ -204,7 +204,7 @@ for a, feature in zip(amplitude, scaled_decibels(amplitude)):
 # Otherwise the network would learn how far away the microphone stood. Here is all of it, and the package's
 # version beside it.
 
-# %%
+# %% tags=["slide-output"]
 def naive_log_mel(x):
     x = x * 0.1 / np.sqrt(np.mean(x.astype(float) ** 2))     # loudness
     return scaled_decibels(filters @ spectrogram(x))         # (20, 641) @ (641, M) -> (20, M)
@@ -222,7 +222,7 @@ ax.set(xlabel="seconds", ylabel="mel band", xticks=np.arange(0, 5, 0.5))
 plots.show(fig, alt="Log-mel spectrogram of the clip, 20 bands over five seconds: vowels are bright, "
            "closures are dark gaps.")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # You see vowels as stacks of bright bars, /s/-like sounds as light in the upper bands, closures as dark gaps.
 # Which bars are bright tells the vowel apart, and that is what the lips need to know.
 #
@@ -237,7 +237,7 @@ plots.show(fig, alt="Log-mel spectrogram of the clip, 20 bands over five seconds
 #
 # Toy: let mel frame m hold the number m in all its bands. Then you can read off what ends up where.
 
-# %%
+# %% tags=["slide"]
 def naive_windows(mel, T):
     rows = []
     for t in range(T):
@@ -266,7 +266,7 @@ print("sound and track have the same number of frames:", len(A) == len(Y) == aud
 # %% tags=["nbval-ignore-output"]
 explorers.window_explorer().show()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Left, one second of speech with its phones: the dotted lines are the frame itself, the box is its window.
 # Right, what the network gets. In frame 17 the vowel AE fills the middle, with M before it and P after it.
 #
@@ -278,7 +278,7 @@ explorers.window_explorer().show()
 #
 # **Exercise 1.** Write the rule as a function: which 20 mel frames does frame t hear? (Leave out the edges.)
 
-# %%
+# %% tags=["slide"]
 def window_of(t):
     """the 20 mel frames that frame t hears"""
     # BEGIN SOLUTION
@@ -353,7 +353,7 @@ print("and the last window reaches", ahead, "ms beyond the end of its frame")
 # which muscles make a smile that looks meant, and which close your lips for /m/? Try it on the actor. The face is
 # drawn by this package while you drag.
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["nbval-ignore-output", "slide-output"]
 actor = Actor(clip.actor)
 live = puppet.Puppet(clip.actor)
 live.show()
@@ -511,7 +511,7 @@ print("the file puts translation before rotation, Y the other way round:",
 #
 # Lay sound and face on one time axis. The orange bands are /p/, /b/ and /m/: there the lips must be together.
 
-# %%
+# %% tags=["slide-output"]
 fig, axes = plots.new(2, 1, width=6.4, height=3, sharex=True)
 middle = (np.arange(len(Y)) + 0.5) / 25
 loudness = mel.mean(0)[(4 * np.arange(len(Y)) + 2).clip(0, mel.shape[1] - 1)]    # (T,) in the middle of each frame
@@ -565,7 +565,7 @@ plots.show(fig, alt="The mouth in nine frames around frame 17, drawn by the acto
 # Break it on purpose. **In the picture**: degrees where radians belong, absolute pose where relative pose
 # belongs, and columns in the file's order (pose first) where AUs come first.
 
-# %%
+# %% tags=["slide-output"]
 right = Y[FRAME].copy()
 degrees = right.copy()
 degrees[17:20] = np.rad2deg(right[17:20]) + [0, 8, 0]                  # a turn of 8 degrees, taken for radians
@@ -633,7 +633,7 @@ plots.show(fig, alt="Three spectrograms of 'calm map maker' with windows of 20, 
 print("the gap is deep with 80 ms:", bool(contrast[1280] > 0.3))
 print("it is gone with 512 ms:", bool(contrast[8192] < 0.1))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 #
 # * Sound becomes `A` (T, 400): same loudness, FFT 1280, hop 160, 20 mel bands, decibels between 0 and 1, and

@@ -6,7 +6,7 @@
 #       format_name: percent
 # ---
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 2 Discretization: from a number to a choice
 #
 # In this chapter **you will be able to**
@@ -38,7 +38,7 @@ everything = np.concatenate(tracks)                                            #
 print("clip", clip.name, "has", len(Y), "frames")
 print("training tracks:", len(tracks), "| minutes:", round(len(everything) / 1500))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Why not predict the number itself?
 #
 # Say the same sentence twice and raise your brows once. Both takes are right. A network that must give **one**
@@ -46,7 +46,7 @@ print("training tracks:", len(tracks), "| minutes:", round(len(everything) / 150
 # calls it regression to the mean (3.2.1). A network that gives the **probability of each category** can say
 # "half of the time 0, half of the time 2", and sampling then picks one of the two.
 
-# %%
+# %% tags=["slide-output"]
 brows = np.array([0.0, 0.1, 0.2, 2.1, 2.2, 2.3])               # six takes of one sentence
 candidates = np.arange(0, 2.5, 0.01)
 squared = ((brows[:, None] - candidates) ** 2).mean(0)         # (takes, candidates) -> (candidates,)
@@ -90,7 +90,7 @@ jaw, brow, yaw = (life[column(name)] for name in ("AU26", "AU01", "pose_Ry"))
 print("the mean keeps nearly all of the jaw's motion:", bool(jaw > 0.8))
 print("and clearly less of the brow's and of yaw's:", bool(max(brow, yaw) < jaw - 0.1))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # You see what the paper means: a deterministic network can learn this jaw, but its brows and head freeze.
 #
 # ## How does a number become a category?
@@ -117,7 +117,7 @@ print("shape", distance.shape, "->", y_bar.shape)
 for values, bins in zip(y, y_bar):
     print("values", values, "-> bins", bins)
 
-# %%
+# %% tags=["slide-output"]
 fig, axes = plots.new(3, 1, width=8.4, height=3.6)
 for i, (ax, name) in enumerate(zip(axes, ("AU25", "AU12", "pose_Ry"))):
     for d in range(D):
@@ -156,13 +156,13 @@ np.testing.assert_allclose(package.decode(y_bar), y_hat, rtol=1e-6)
 np.testing.assert_allclose(package.centroids, centroids)
 print("naive equals package: True")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Exercise: encode without a loop
 #
 # **Exercise 1.** Write Eq. 2 for one attribute: values (N,) and centroids (D,) in, indices (N,) out, in one
 # line.
 
-# %%
+# %% tags=["slide"]
 def encode(y, centroids):
     """for each value (N,) the index of the nearest centroid (D,)"""
     # BEGIN SOLUTION
@@ -216,7 +216,7 @@ plots.show(fig, alt="A strip of 120 values per method: literal Eq. 2 puts most o
 #
 # Before a network learns a distribution, look at it. Zeros are drawn apart, as a bar of their own.
 
-# %%
+# %% tags=["slide-output"]
 def zero_inflated(ax, values, name):
     zeros = (values == 0).mean()
     share = np.histogram(values[values > 0], bins=50, range=(0, 5))[0] / len(values)      # (50,) bins of 0.1
@@ -376,7 +376,7 @@ plots.show(fig, alt="Mean quantisation error in bin widths against D: pose lies 
 # measure it: encode and decode the clip's true track, move the actor's exact 20 mouth points with it, take the
 # mean distance.
 
-# %%
+# %% tags=["slide-output"]
 actor = Actor(clip.actor)
 some = Y[10:110:4]                                                                 # 25 frames
 truth = np.stack([actor.landmarks(Z, size=256)[48:68] for Z in some])              # (25, 20 points, 2)
@@ -575,7 +575,7 @@ plots.show(fig, alt="Bits per attribute and frame: the histogram lowers 5.6 for 
 # a standard deviation of 0.05, that is 5 bins at D = 500. By hand for k = 5: the five bins about the top are
 # nearly equally likely, at -2, -1, 0, 1 and 2, so their standard deviation is about sqrt(2) = 1.4 bins of 5.
 
-# %%
+# %% tags=["slide-output"]
 def kept(spread_in_bins, k):
     """share of the standard deviation that top-k leaves of a bell"""
     d = np.arange(-250, 251)
@@ -634,7 +634,7 @@ try:
 except ValueError as error:
     print("not a number:", error)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 #
 # * Eq. 2 picks the nearest of D centroids, Eq. 4 puts the centroid back. Inside the range you lose at most half

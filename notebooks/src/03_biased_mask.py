@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 3 The temporally-biased mask
 #
 # In this chapter **you will be able to**
@@ -42,7 +42,7 @@ print("clip", clip.name, "has", len(clip.animation()), "frames; we follow frame"
 # frame may look at itself and at the past. On the right it may still look at all of it, but the past costs
 # something. By the end of this chapter you can write both, and you know what each number does.
 
-# %%
+# %% tags=["slide-output"]
 def grid(matrices, alt, low=0.0, high=1.0, height=3.1, axes=("looked at j (key)", "looking i (query)")):
     """matrices as heat maps with their numbers written in; -inf and weights of exactly 0 are hatched"""
     fig, panels = plots.new(1, len(matrices), width=3.1 * len(matrices) + 0.2, height=height, squeeze=False)
@@ -67,7 +67,7 @@ grid({"causal mask": masks.causal_mask(6), "temporally-biased mask": biased},
      "Two masks over six frames. Left: 0 on and below the diagonal, minus infinity above. Right: 0 on the diagonal and "
      "one less for each frame of age, minus infinity above.", low=-5, high=0.01)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Attention by hand
 # **Question.** How does frame 5 decide which earlier frames matter?
 #
@@ -131,7 +131,7 @@ grid({"scores $QK^T/\\sqrt{N_k}$": S, "weights (softmax of each row)": W},
 # Add $M_{ij} = -\infty$ where $j > i$ **before** the softmax: $e^{-\infty} = 0$, and the weights that are left
 # still sum to 1. Written out cell by cell:
 
-# %%
+# %% tags=["slide-output"]
 M = torch.zeros(6, 6)
 for i in range(6):
     for j in range(6):
@@ -150,7 +150,7 @@ grid({"attention before": before, "attention after the causal mask": after},
      "Left: weights in every cell. Right: only on and below the diagonal; the first row is 1 for frame 0, later rows "
      "share out one unit.")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # **What you saw.** Row 0 has nobody else, so it spends all on itself. The upper triangle is exactly 0, not small.
 #
 # ## The past costs something: the temporally-biased mask
@@ -215,7 +215,7 @@ print("ten frames back costs ten slopes, in every head: True")
 # scores, each row scaled to its largest. Bottom: the dotted row, frame 55, as a curve; dashed, a mask without
 # slope.
 
-# %%
+# %% tags=["slide-output"]
 W = torch.softmax(M, -1).numpy()  # (H, T, T) all scores equal
 flat = torch.softmax(masks.temporally_biased_mask(60, 1, 50, "none"), -1)[0, 55].numpy()
 fig, axes = plots.new(3, H, width=9.5, height=6.6, height_ratios=[1.5, 1.5, 1], sharex="row")
@@ -391,7 +391,7 @@ assert moved.sum() == 3 * (4 - 1) + 1
 # the band. The slots are not in order of time; the mask row must follow them: slot $r$ holds the frame of age
 # $(t - r) \bmod \tau$.
 
-# %%
+# %% tags=["slide-output"]
 tau, steps = 4, 10
 ring, content = np.full(tau, np.nan), []
 for t in range(steps):
@@ -492,7 +492,7 @@ print("biased mask, beyond 50 frames, within 15 % of within:",
 print("sinusoidal, beyond 50 frames, more than 1.5 times worse:",
       bool(error["sinusoidal"][outside].mean() > 1.5 * error["sinusoidal"][inside].mean()))
 
-# %%
+# %% tags=["slide-output"]
 fig, ax = plots.new(width=9, height=3)
 ax.axvspan(0, 50, color="#EEEEEE")
 ax.text(25, 1.13, "seen in training", ha="center", fontsize=9)
@@ -587,7 +587,7 @@ grid(broken, "Weights under four broken masks: with 0 for minus infinity the fut
 empty = torch.softmax(torch.full((1, 6), -math.inf), -1)
 print("a row with nothing to look at gives:", empty[0, 0].item())
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # The last line is the fifth way: a row of nothing but $-\infty$ is 0/0. A mask must leave each row at least one
 # frame; the diagonal sees to that.
 #
@@ -595,7 +595,7 @@ print("a row with nothing to look at gives:", empty[0, 0].item())
 # Write `temporally_biased_mask(T, heads, tau)` → an array `(heads, T, T)`: minus slope times age, with the ALiBi
 # slopes $2^{-8h/H}$, and $-\infty$ for the future and for ages of `tau` and more. NumPy or torch, loops or not.
 
-# %%
+# %% tags=["slide"]
 def temporally_biased_mask(T, heads, tau):
     """the mask of Fig. 2 with ALiBi's slopes, (heads, T, T)"""
     # BEGIN SOLUTION
@@ -623,7 +623,7 @@ checks.temporally_biased_mask(temporally_biased_mask)
 # %% tags=["nbval-ignore-output"]
 explorers.mask_explorer().show()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 # * A mask is **added before** the softmax. 0 lets through, $-\infty$ hides, anything between is a discount.
 # * The biased mask costs $s$ per frame of age: a factor $e^{-s}$ in the weights, an expected age of about $1/s$

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 4 The mapping network
 #
 # In this chapter **you will be able to**
@@ -50,7 +50,7 @@ print(f"clip {clip.name} has {T} frames; the mapper has {mapper.config.bins} bin
 # agree with the sound, and so with each other. Smile, blinks and head need not. This chapter builds the machine
 # that does it.
 
-# %%
+# %% tags=["slide-output"]
 samples = generate(mapper, A, samples=3, seed=0)  # (samples, T, 23)
 assert samples.shape == (3, T, 23)
 again = generate(mapper, A, samples=3, seed=0)
@@ -88,7 +88,7 @@ p = torch.softmax(logits.detach(), 0)
 assert_close(p, torch.bincount(bins, minlength=50) / 2000, atol=2e-3, rtol=0)
 print("cross-entropy learns the histogram itself: True")
 
-# %%
+# %% tags=["slide-output"]
 fig, ax = plots.new(width=8, height=2.5)
 ax.bar(np.arange(50) * 0.1 + 0.05, p.numpy(), 0.09, color=plots.COLOURS["y_tilde"], label="learned with cross-entropy")
 ax.axvline(best, color="k", ls="--", label="learned with squared error")
@@ -99,7 +99,7 @@ ax.legend(fontsize=8)
 plots.show(fig, alt="Two heaps of probability, near 0.4 and near 3. The single number of regression lies between "
            "them, where nobody is; draws from the learned distribution fall into the heaps.")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # **What you saw.** Regression names a half smile that nobody shows: that is what the paper calls regression to the
 # mean. A network that writes a probability for every bin can keep both heaps, and a **draw** is always somebody's
 # face.
@@ -187,7 +187,7 @@ ax.set(xlabel="frame t (bins of frame 30 were changed)", ylabel="change of logit
 plots.show(fig, alt="Largest change of the logits per frame after the bins of frame 30 were changed: nothing up "
            "to frame 30, much at frame 31, then less and less.")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## The loss: Eq. 5
 # **Question.** How good is a probability? Ask what it gave to the bin that came true. $-\log p$ is 0 if it was
 # certain and large if it was surprised.
@@ -334,7 +334,7 @@ network, log = training.train_mapper(train_clips, **small, progress=False)
 print("it beats knowing nothing in every group:", all(log[-1][group] < math.log2(D) for group in GROUPS))
 print("lips fell by more than a bit:", bool(log[-1]["lips"] < math.log2(D) - 1))
 
-# %%
+# %% tags=["slide-output"]
 shipped = json.loads(data_path("models", "mapper.log.json").read_text())
 three = json.loads(data_path("results", "mapper_3_minutes.json").read_text())
 fig, axes = plots.new(1, 4, width=10, height=2.7, sharey=True)
@@ -362,7 +362,7 @@ plots.show(fig, dpi=80, alt="Bits per attribute on held-out sentences against mi
 # **Question.** The network writes 23 distributions a frame. What do they look like? Frame 17 is the vowel of "map",
 # and the lips were closed at /m/ one frame ago.
 
-# %%
+# %% tags=["slide-output"]
 p = torch.softmax(logits[0], -1).numpy()  # (T, 23, D), with the true past
 assert np.allclose(p.sum(-1), 1, atol=1e-4)
 for name, k in (("AU25", 10), ("AU12", 60)):
@@ -490,7 +490,7 @@ print("sample 0 is the same among 2 and among 4:", bool((one[0] == two[0]).all()
 # spoken once. Our speakers follow a known law, so the corpus holds **eight further recordings** of the same
 # sentence. The grey band is where they lie.
 
-# %%
+# %% tags=["slide-output"]
 law = clip.truth()["draws"]  # (8, T, 23) further faces for the same sound
 low, high = np.quantile(law, [0.05, 0.95], axis=0)
 shown = ["AU25", "AU45", "pose_Ry"]
@@ -607,7 +607,7 @@ axes[1, 0].set_ylabel("AU45 blink")
 plots.show(fig, alt="Lips and blinks of two samples and the recording (black): as shipped; with k of 1 both are "
            "the same line and no eye closes; with temperature 3 they jump at every frame.")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # The fourth way is an unspoilt past: you saw it above, in the push that does not die out. And $k = 1$ is not the
 # safe choice it seems: each frame it takes the likeliest bin, and the likeliest thing for an eye to do is to stay
 # open, so it (almost) never blinks.
@@ -616,7 +616,7 @@ plots.show(fig, alt="Lips and blinks of two samples and the recording (black): a
 # Write `top_k_probabilities(logits, k)` → probabilities `(D,)`: the softmax over the $k$ largest logits, 0
 # elsewhere. Logits are a 1-D array.
 
-# %%
+# %% tags=["slide"]
 def top_k_probabilities(logits, k):
     """the k likeliest bins share all probability in their old proportions"""
     # BEGIN SOLUTION
@@ -645,7 +645,7 @@ checks.top_k_probabilities(top_k_probabilities)
 # %% tags=["nbval-ignore-output"]
 explorers.top_k_explorer().show()
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 # * Regression answers with the mean, and the mean of two faces is nobody's face. A distribution over bins keeps
 #   both.

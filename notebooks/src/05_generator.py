@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 5 The generation network: the same person, moving as told
 #
 # You have animations: 23 numbers per frame. In this chapter they meet a portrait, and a face moves.
@@ -51,7 +51,7 @@ print("frames", tuple(frames.shape), "attributes", tuple(Z.shape), "unseen actor
 # The upper row is all that `G` gets to see. Each face of the lower row is made from the one at the top and from 23
 # numbers; the middle row is what those numbers mean.
 
-# %%
+# %% tags=["slide-output"]
 def face(ax, image, title=""):
     """Show a picture (1, 3, S, S) in 0..1, or a map (h, w) in colours; both from 0 to 1 in x and y."""
     photo = image.ndim == 4
@@ -73,7 +73,7 @@ for ax, name in zip(axes[:, 0], ("source", "truth", "G")):
 plots.show(fig, dpi=62, alt="Four unseen actors: the source, the truth for other attributes, and the generator's picture, "
            "which follows mouth, eyes and pose and is a little softer in hair and brows.")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## What does it learn from?
 # Nobody has to label anything. Take two frames of one clip: the **source** $I_{src}$ and the **target** $I_{tgt}$.
 # Person, light and clothes are the same, so what differs is what the attributes $Z_{tgt}$ tell:
@@ -147,7 +147,7 @@ print("holes when a picture is enlarged by pushing:", 16 - len(pushed), "of 16, 
 # **The same in the package.** `generator.warp` measures in picture widths, from -1 (left edge) to 1 (right edge), so one
 # flow fits every size. Between pixels it mixes neighbours, and that lets gradients through.
 
-# %%
+# %% tags=["slide-output"]
 unit = 2 / (4 - 1)  # one pixel of a 4 px picture
 torch.testing.assert_close(generator.warp(picture[None, None], flow[None] * unit)[0, 0], moved)
 half = generator.warp(picture[None, None], torch.full((1, 2, 4, 4), 0.5) * unit * torch.tensor([1, 0])[:, None, None])
@@ -240,7 +240,7 @@ plots.show(fig, dpi=60, alt="The source with its keypoints as dots, the generate
 # must **paint**. Two maps say how much: *occlusion* weighs the warped features, and at the very end *keep* chooses, pixel
 # by pixel, between the warped source and the painted picture.
 
-# %%
+# %% tags=["slide-output"]
 assert torch.allclose(m["mask"].sum(1), torch.ones(1), atol=1e-5)  # the weights of a place sum to 1
 print("flow", tuple(m["flow"].shape), "mask", tuple(m["mask"].shape), "occlusion", tuple(m["occlusion"].shape))
 picture, painted, keep = G.layers(encoded, strong)
@@ -366,7 +366,7 @@ ax.legend(fontsize=8, ncols=3, loc="lower center", bbox_to_anchor=(0.5, 1))
 plots.show(fig, alt="Two stacked bars. In raw units translation takes nearly all of the variance of the clip's "
            "attributes; normalised, lips and face have a good share.")
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # In raw millimetres the network is paid for translation, and wrong lips cost next to nothing. So attributes are
 # normalised first; the paper does not say whether its are.
 #
@@ -408,7 +408,7 @@ def play(real_label, fake_label, rounds=150):
 
 games = {"standard: real 1, generated 0": play(1.0, 0.0), "as Eq. 8 prints: real 0, generated 1": play(0.0, 1.0)}
 
-# %%
+# %% tags=["slide-output"]
 fig, ax = plots.new(height=2.5)
 ax.axhline(3, color=plots.COLOURS["Y"], lw=3, alpha=0.3, label="where real pictures are")
 for (name, seen), dash, colour in zip(games.items(), plots.DASHES, plots.SAMPLES):
@@ -424,14 +424,14 @@ real, fake = torch.tensor([0.9, 0.7]), torch.tensor([0.2, 0.4])
 torch.testing.assert_close(losses.lsgan_discriminator(real, fake),
                            0.5 * ((real - 1) ** 2).mean() + 0.5 * (fake**2).mean())
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # The same formula, the same step for $G$; only the labels of $D$ differ.
 #
 # ## Exercise: what the discriminator minimises
 # Write `discriminator_loss(D, real, fake)`. `D` is a function from pictures to scores. Real scores go to 1, generated
 # ones to 0, each half with a factor ½. This loss must not teach $G$: its gradient may not reach `fake`.
 
-# %%
+# %% tags=["slide"]
 def discriminator_loss(D, real, fake):
     """LSGAN for D; no gradient reaches fake"""
     # BEGIN SOLUTION
@@ -609,7 +609,7 @@ puppet.Puppet("iris", generated=True).show()
 # **Predict 2.** Match each slip with its picture before you read the titles: degrees given as radians; the sign of yaw
 # turned; AU25 three times its maximum; a source with an open mouth, declared neutral; the flow set to zero.
 
-# %%
+# %% tags=["slide-output"]
 ask = torch.zeros(1, 23)
 ask[0, [column("AU25"), column("pose_Ry")]] = torch.tensor([2.5, 0.25])
 neutral = G.encode(frames[:1], Z[:1])
@@ -667,7 +667,7 @@ for name, row in stored.items():
 # picture is sharper and the mouth opens sooner, at the price of PSNR. Switching off the perceptual term changes little
 # here: in 2000 steps pixels teach nearly all. This is one seed; chapter 06 says what that is worth.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 # * Two random frames of one clip are a training pair: same person, other attributes (Eq. 6).
 # * The pose turns keypoints by geometry; Action Units add what is learned; a mask turns keypoints into flow; occlusion

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 6 Evaluation: what a number says, and what it hides
 #
 # You have talking faces. How good are they? The paper answers with six numbers and a user study. In this chapter you
@@ -23,7 +23,7 @@
 # first frame alone. **frozen**: that first frame, again and again. Which is better? Each number of this chapter answers
 # a narrower question than that.
 
-# %%
+# %% tags=["slide-output"]
 import json
 import tempfile
 
@@ -50,7 +50,7 @@ plots.show(fig, alt="Six moments of three videos: the truth, ours, in which the 
            "brows and pose differ, and the frozen face.")
 print("frames", frames.shape, "samples", Y_hat.shape, "further true draws", draws.shape)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## PSNR: how far off are the pixels?
 # **Question.** Two pictures with values from 0 to 1. Their mean squared error is MSE; the number the paper reports is
 #
@@ -58,7 +58,7 @@ print("frames", frames.shape, "samples", Y_hat.shape, "further true draws", draw
 #
 # Four pixels are enough to check it with a pocket calculator.
 
-# %%
+# %% tags=["slide"]
 grey = np.full((2, 2), 0.5)
 cases = {"0.1 everywhere": grey + 0.1, "0.5 everywhere": grey + 0.5, "0.25 everywhere": grey + 0.25,
          "0.5 at one pixel of four": grey + [[0.5, 0], [0, 0]]}
@@ -74,7 +74,7 @@ for name, other in cases.items():
 # **Break it.** Pictures come as `uint8`, and unsigned bytes have no -2. **Predict 1.** What is 3 - 5? And what PSNR do
 # two pictures get that have nothing to do with each other?
 
-# %%
+# %% tags=["slide-output"]
 a, b = np.array([3], np.uint8), np.array([5], np.uint8)
 print("in uint8, 3 - 5 is", (a - b)[0], "and its square is", ((a - b) ** 2)[0])
 
@@ -100,14 +100,14 @@ plots.show(fig, alt="Bars of PSNR against frame 17. In float they fall from the 
 print("uint8 flatters noise by more than 15 dB:", psnr_in_uint8(frames[FRAME], pairs["pure noise"])
       - metrics.psnr(frames[FRAME], pairs["pure noise"]) > 15)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Tables of this field often lie between 28 and 31 dB, the paper's too. Whether a given one fell into this trap only its
 # code can tell, and DIRFA's is not public.
 #
 # ## Exercise: PSNR of two pictures
 # Write `psnr(a, b)` for two `uint8` pictures: a number in dB.
 
-# %%
+# %% tags=["slide"]
 def psnr(a, b):
     """peak signal-to-noise ratio of two uint8 pictures, in dB"""
     # BEGIN SOLUTION
@@ -246,7 +246,7 @@ for name, other_ring in (("moved as a whole", ring + [5, 0]), ("one point pulled
 # **Trap.** Published code *sums* the 20 points, and that number is 20 times as large. A table that does not say which is
 # hard to compare. Ours is the mean. On the videos, measured by a landmark network on the pictures:
 
-# %%
+# %% tags=["slide-output"]
 L = {"truth": vision.landmarks(frames), "ours": vision.landmarks(ours), "frozen": vision.landmarks(frozen)}
 L["truth through G"] = vision.landmarks(np.stack(list(talk.render_frames(G, source, Y))))
 L["truth, 3 frames late"] = np.roll(L["truth"], 3, axis=0)
@@ -287,7 +287,7 @@ print("S_off of the paper, here with the recording at 0:", metrics.s_off(offset,
 # **Find the lag.** You move the sound of the true clip by five frames. Does the valley move by five? Our SyncNet is a
 # small one, trained on our actors: its numbers compare clips here, never with the paper's.
 
-# %%
+# %% tags=["slide-output"]
 crops, wave = sync.mouth_crops(frames), clip.wave()
 sounds = {"as recorded": A, "sound 5 frames late": audio.frame_features(np.roll(wave, 5 * 640)),
           "another clip's sound": next(c for c in corpus.select(split="test", kind="speech") if c.name != clip.name
@@ -330,7 +330,7 @@ low, high = metrics.HUMAN_EBR
 print("our actors blink at a human rate:", low <= people <= high, " so does the metronome:",
       low <= metrics.ebr(np.tile(tracks["regular"], 10)) <= high)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # Five seconds hold one or two blinks: count over many clips. And a rate says nothing about *when*.
 #
 # ## One, mean, closest: how to judge a model that samples
@@ -405,7 +405,7 @@ drawn = draw()
 single = {"ours, as shipped": place(drawn), "truth, 8 draws": place([c.truth()["draws"][:, :75] for c in test]),
           "mean of ours": place([np.repeat(x.mean(0, keepdims=True), 2, axis=0) for x in drawn])}
 
-# %%
+# %% tags=["slide-output"]
 fig, ax = plots.new(width=7.5, height=3.6)
 for line, label, dash, colour, down in ((together, "one temperature for all", "--", plots.SAMPLES[1], 6),
                                         (apart, "lips tight, the rest loose", "-", plots.SAMPLES[0], -13)):
@@ -648,7 +648,7 @@ for cheat, works in wins.items():
 # So report them together: lips (LMD, $S_{conf}$, $S_{off}$), person (ACD), motion (EBR, diversity), pixels (PSNR), and
 # the baseline that copies the source in every table.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 # * PSNR is $10\log_{10}(1/\text{MSE})$ in float. In `uint8` unrelated pictures get 27.9 dB.
 # * SSIM forgives brightness and punishes lost structure. ACD measures the person and loves frozen faces.

@@ -1,4 +1,4 @@
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # # 7 Your own face
 #
 # Until now actors did the talking. Here you bring a clip of yourself, or of somebody who said yes, and follow it through
@@ -13,7 +13,7 @@
 # * Reading time: 40 minutes. Running time on two cores: {{RUN_TIME}}.
 # * Prerequisites: chapters 00 and 01. Paper: sections 3.2.1, 3.3 (Eq. 6), 4.1, 4.5.
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Before you begin: consent
 # A face is personal data. Film yourself, or ask first: say what you will make, who will see it, when you will delete
 # it. Do not use a clip "from the web", a child, a colleague who did not hear the question, or a public figure. Nothing in
@@ -50,7 +50,7 @@ print(len(frames), "frames of", frames.shape[1:], "at", round(fps), "a second")
 # Two small networks of Google's MediaPipe do the looking. One finds the face, the other puts 468 points on it, in every
 # frame. The next frame is searched where the last face was.
 
-# %%
+# %% tags=["slide-output"]
 L = vision.landmarks(frames)                                            # (frames, 468, 3) pixels
 lips, eyes = [13, 14, 61, 291], [159, 145, 386, 374]
 fig, axes = plots.new(1, 3, width=7.2, height=2.5)
@@ -96,7 +96,7 @@ shown = ("AU25", "AU04", "AU45", "pose_Ry")
 fig = plots.samples_over_time(Y[None], None if MY_VIDEO else truth, shown, "measured on the film, and the truth", ["measured"])
 plots.show(fig, alt="Measured and true curves over five seconds: lips, blink and yaw lie close, the brow is rough.")
 
-# %%
+# %% tags=["slide-output"]
 graded = np.array([j for j in range(23) if truth[:, j].std() > 0.05 * metrics.UNITS[j]])   # those that move
 r = np.array([np.corrcoef(Y[:len(truth), j], truth[:len(Y), j])[0, 1] for j in graded])
 order = np.argsort(r)
@@ -116,7 +116,7 @@ print("to be trusted here, lips apart, jaw, blink and rotation:", bool(np.min(st
 print("not one of AU09, AU14, AU15 is measured as well:", bool(np.max(weak, initial=-1) < np.min(strong)))
 print("blinks a second within what humans do:", 0.1 < metrics.ebr(Y[:, column("AU45")]) < 1.5)
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # So these numbers are *OpenFace-like*, not OpenFace's: trust pose, AU25, AU26 and AU45, be careful with brows and smile, and
 # do not build on AU09, AU14, AU15. If you have OpenFace, feed its CSV (section 3) instead.
 #
@@ -125,7 +125,7 @@ print("blinks a second within what humans do:", 0.1 < metrics.ebr(Y[:, column("A
 # belongs into the animation. Write `relative_pose(Y)`: from each of the last six columns take off its median over time;
 # leave the 17 Action Units as they are.
 
-# %%
+# %% tags=["slide"]
 def relative_pose(Y):
     """(T, 23) -> (T, 23) with pose relative to the clip's neutral"""
     # BEGIN SOLUTION
@@ -164,7 +164,7 @@ print("the file holds the distance to the camera:", bool(absolute[:, column("pos
 print("relative pose has median 0:", bool(np.abs(np.median(relative[:, POSE], axis=0)).max() < 1e-3))
 print("both say the same about Action Units:", bool((absolute[:, :17] == relative[:, :17]).all()))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## 3 Files from OpenFace, with all their habits
 # Real files have spaces in the header, frames where tracking failed (`success` 0), and often 30 frames a second. The
 # reader fills failed frames from their neighbours, brings everything to 25 a second, and says so.
@@ -222,7 +222,7 @@ face = mine["frames"][np.abs(Y[:, :17]).sum(1).argmin()]                # the ca
 print(speech.name, "says:", speech.text.strip())
 print("a real voice:", speech.kind == "real", "| heard in training:", speech.split == "train")
 
-# %%
+# %% tags=["slide-output"]
 film = np.stack(list(talk.render_frames(generator, face, samples[0])))
 times = talk.strip_times(len(film), 9)
 fig = plots.film_strip_figure([film[times]], ["your portrait"], [t / FPS for t in times])
@@ -266,7 +266,7 @@ plots.show(fig, alt="Seven frames of the film that were held back; as the genera
 # open. Because the network feeds its own output back, control is short: overwrite an attribute **before** it is fed back,
 # and the others can react. Here a smile is pinned from 0.5 to 2.0 s.
 
-# %%
+# %% tags=["slide-output"]
 control = Control(pins=[("AU12", 0.5, 2.0, 3.0), ("AU06", 0.5, 2.0, 2.0)])
 smiling = generate(mapper, A, samples=1, seed=2, control=control)
 fig = plots.samples_over_time(np.stack([samples[0], smiling[0]]), None, ("AU25", "AU12", "AU06", "pose_Ry"),
@@ -347,7 +347,7 @@ print("the detector is right for most frames:", bool(np.r_[detail(real) > line, 
 # %% [markdown]
 # Now be the forger: sharpen the fakes until their detail equals that of the recording.
 
-# %%
+# %% tags=["slide-output"]
 def sharpen(pictures, amount):
     x = pictures.astype(float)
     blurred = sum(np.roll(x, s, axis) for s in (-1, 0, 1) for axis in (1, 2)) / 6
@@ -367,7 +367,7 @@ ax.set(xlabel="detail", yticks=[], ylim=(-0.5, 2.7))
 plots.show(fig, alt="Detail of frames: recorded ones right of the line, generated ones left, sharpened ones right again.")
 print("after sharpening the detector misses most fakes:", bool(caught < 0.5))
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # A detector that looks for one trace dies with one line of code against it. What lasts longer: provenance (signed
 # recordings), notes that platforms keep, laws, and people who ask where a film comes from.
 #
@@ -379,7 +379,7 @@ print("after sharpening the detector misses most fakes:", bool(caught < 0.5))
 # consent? (2) Should this course refuse portraits of anybody but its actors? Whom would that stop? (3) Who should be able
 # to switch off the note in the film, if anybody?
 
-# %% [markdown]
+# %% [markdown] tags=["slide"]
 # ## Recap
 # A face becomes 468 points, points become 23 numbers, some of them good. Relative pose takes the camera out. A CSV has
 # habits. Your calmest frame is the portrait; another voice moves it, and single attributes can be pinned.
