@@ -237,7 +237,7 @@ plots.show(fig, alt="Log-mel spectrogram of the clip, 20 bands over five seconds
 #
 # Toy: let mel frame m hold the number m in all its bands. Then you can read off what ends up where.
 
-# %% tags=["slide"]
+# %%
 def naive_windows(mel, T):
     rows = []
     for t in range(T):
