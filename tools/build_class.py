@@ -125,8 +125,8 @@ def question(sentence: str) -> str:
 def common_errors() -> str:
     """common_errors.md: per chapter and exercise the task, and per question to ask the sentences that call for it."""
     lines = ["# Common errors, exercise by exercise", "",
-             "The checks of the course know these wrong answers and name them. In bold is what you may ask a student; below "
-             "it, what the check has told them. Ask before you explain.", "",
+             "The checks of the course know these wrong answers and name them. In bold is what you may ask a student; "
+             "below it, what the check has told them. Ask before you explain.", "",
              "Before all of these: *What goes in, what comes out, in which shapes? Do one small case by hand.*"]
     titles, chapter = chapters(), ""
     for name, check in all_checks().items():

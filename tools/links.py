@@ -72,9 +72,9 @@ def markdown(chapters: dict[str, str], repo: str) -> str:
         badges = (f"[![Open chapter {name[:2]} in {site}]({badge})]({address(name, repo)})" for site, badge, address in
                   zip(("Colab", "Binder"), BADGES, (colab, binder)))
         lines.append(" | ".join([f"| {title}", *badges]) + " |")
-    lines += ["", "Binder builds its environment from the folder `.binder`, which takes some minutes the first time; then "
-              "all chapters are there.", "", "Colab opens one notebook and nothing else: paste this cell in front of it.",
-              "", "```python", snippet(repo).rstrip(), "```"]
+    lines += ["", "Binder builds its environment from the folder `.binder`, which takes some minutes the first time; "
+              "then all chapters are there.", "", "Colab opens one notebook and nothing else: paste this cell in front "
+              "of it.", "", "```python", snippet(repo).rstrip(), "```"]
     return "\n".join(lines) + "\n"
 
 

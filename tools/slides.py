@@ -32,6 +32,7 @@ CODE_SIZES = {"": 24, "m": 21, "s": 18}
 SEEN = 260  # characters of text with a figure
 SLACK = 1.12  # a page may be planned so much too full: the browser makes its letters smaller
 DETAILS = re.compile(r"<details>.*?</details>", re.DOTALL)
+HEADING = re.compile(r"^#{1,4} +(.+)$", re.MULTILINE)
 SKIPPED = ("Set-up", "Next")  # sections that are work, not talk
 FILES = {".ogg": "audio/ogg", ".mp4": "video/mp4", ".wav": "audio/wav"}
 
@@ -127,7 +128,7 @@ def packed(title: str, blocks: list[list[Token]], main: bool = False) -> list[Sl
 
 def sections(text: str) -> list[tuple[str, str]]:
     """Markdown -> (heading, what follows it); what stands before the first heading has the heading ""."""
-    pieces = re.split(r"^#{1,4} +(.+)$", text, flags=re.MULTILINE)
+    pieces = HEADING.split(text)
     return [("", pieces[0].strip())] * bool(pieces[0].strip()) + [
         (heading, body.strip()) for heading, body in zip(pieces[1::2], pieces[2::2])]
 
@@ -205,19 +206,23 @@ def tags(cell) -> set[str]:
     return {"slide", "slide-output"} & set(cell.metadata.get("tags", []))
 
 
-def text_slides(cell, title: str, first: bool) -> tuple[list[Slide], str]:
-    """Slides of a Markdown cell, and what of it is for the notes."""
-    slides, left = [], "\n\n".join(re.sub(r"</?(details|summary)>", "\n\n", each)
-                                   for each in DETAILS.findall(cell.source) if "<summary>Solution" not in each)
-    parts = sections(DETAILS.sub("", cell.source).strip())
-    for heading, body in parts:
+def unfolded(text: str) -> str:
+    """Markdown for the notes: folded parts opened, but for solutions."""
+    return re.sub(r"</?(details|summary)>", "\n\n", re.sub(r"<details><summary>Solution.*?</details>", "", text,
+                                                          flags=re.DOTALL)).strip()
+
+
+def text_slides(text: str, title: str, first: bool) -> list[Slide]:
+    """Slides of a Markdown cell, one or more for each of its headings."""
+    slides = []
+    for heading, body in sections(DETAILS.sub("", text).strip()):
         blocks = blocks_of(re.sub(r"^\*\*Next[:.]\*\*.*", "", body, flags=re.MULTILINE | re.DOTALL))
         if first and any(block[0].type.endswith("list_open") for block in blocks):  # goals, not reading time
             last = next(i for i, block in enumerate(blocks) if block[0].type.endswith("list_open"))
             blocks = blocks[:last + 1]
-        if (heading or len(parts) == 1) and blocks and heading not in SKIPPED:
+        if blocks and heading not in SKIPPED:
             slides += packed(heading or title, blocks, main=first)
-    return slides, left
+    return slides
 
 
 def figures_part(shown: list[tuple[str, str, tuple]], words: str, lines: float) -> str:
@@ -262,22 +267,22 @@ def slides_of(notebook, folder: Path) -> list[Slide]:
     """The slides of an executed notebook; players are looked up from `folder`."""
     slides, title = [], ""
     for i, cell in enumerate(notebook.cells):
-        new, left = [], ""
-        fresh = i > 0 and slides and tags(notebook.cells[i - 1])
+        new, before, left = [], "", ""
         if cell.cell_type == "markdown":
-            if tags(cell):
-                new, left = text_slides(cell, title, not slides)
-            else:
-                left = re.sub(r"</?(details|summary)>", "\n\n", "\n\n".join(
-                    part for part in re.split(r"(<details>.*?</details>)", cell.source, flags=re.DOTALL)
-                    if "<summary>Solution" not in part))
-            title = (re.findall(r"^#{1,4} +(.+)$", DETAILS.sub("", cell.source), re.MULTILINE) or [title])[-1]
+            start = HEADING.search(cell.source)
+            before, text = cell.source, ""
+            if tags(cell):  # what stands before its first heading speaks of the slide before
+                before, text = (cell.source[:start.start()], cell.source[start.start():]) if start else ("", cell.source)
+                new, left = text_slides(text, title, not slides), "\n\n".join(DETAILS.findall(text))
+            title = (HEADING.findall(DETAILS.sub("", cell.source)) or [title])[-1]
         elif tags(cell):
-            one = code_slide(notebook.cells, i, title, folder, slides[-1] if fresh else None)
-            new = [one] if one else []
-        if left.strip() and slides:
-            (new or slides)[-1].notes.append(left)
-        slides += new
+            fresh = slides and tags(notebook.cells[i - 1])
+            new = [code_slide(notebook.cells, i, title, folder, slides[-1] if fresh else None)]
+        if slides and unfolded(before):
+            slides[-1].notes.append(unfolded(before))
+        slides += filter(None, new)
+        if slides and unfolded(left):
+            slides[-1].notes.append(unfolded(left))
     return slides
 
 
