@@ -7,9 +7,7 @@ What does not fit gets smaller, then a second slide. A figure takes with it the 
 right after it. All that the notebook says between two slides is in the notes of the first (key N).
 """
 
-import base64
 import html
-import io
 import math
 import re
 from dataclasses import dataclass, field
@@ -17,10 +15,10 @@ from pathlib import Path
 from typing import Callable
 
 import latex2mathml.converter
+from cells import DETAILS, HEADING, pictures, players, printed, sections, seen_after, tags, unfolded
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
-from PIL import Image
 from pygments import lex
 from pygments.lexers import PythonLexer
 from pygments.token import Comment, Keyword, Number, String
@@ -31,10 +29,7 @@ SIZES = {"l": 35, "": 30, "m": 27, "s": 24}  # text, by class
 CODE_SIZES = {"": 24, "m": 21, "s": 18}
 SEEN = 260  # characters of text with a figure
 SLACK = 1.12  # a page may be planned so much too full: the browser makes its letters smaller
-DETAILS = re.compile(r"<details>.*?</details>", re.DOTALL)
-HEADING = re.compile(r"^#{1,4} +(.+)$", re.MULTILINE)
 SKIPPED = ("Set-up", "Next")  # sections that are work, not talk
-FILES = {".ogg": "audio/ogg", ".mp4": "video/mp4", ".wav": "audio/wav"}
 
 
 @dataclass
@@ -126,21 +121,13 @@ def packed(title: str, blocks: list[list[Token]], main: bool = False) -> list[Sl
     return slides
 
 
-def sections(text: str) -> list[tuple[str, str]]:
-    """Markdown -> (heading, what follows it); what stands before the first heading has the heading ""."""
-    pieces = HEADING.split(text)
-    return [("", pieces[0].strip())] * bool(pieces[0].strip()) + [
-        (heading, body.strip()) for heading, body in zip(pieces[1::2], pieces[2::2])]
-
-
 def coloured(source: str) -> str:
     """Python as HTML, its comments, strings, numbers and keywords marked."""
-    marks = ((Comment, "c"), (String, "t"), (Number, "n"), (Keyword, "k"))
-    out = []
+    marks, out = ((Comment, "c"), (String, "t"), (Number, "n"), (Keyword, "k")), ""
     for kind, value in lex(re.sub(r" {3,}#", "  #", source), PythonLexer()):
         mark = next((name for group, name in marks if kind in group), None)
-        out.append(f'<span class="{mark}">{html.escape(value)}</span>' if mark else html.escape(value))
-    return "".join(out).rstrip()
+        out += f'<span class="{mark}">{html.escape(value)}</span>' if mark else html.escape(value)
+    return out.rstrip()
 
 
 def code_parts(texts: list[tuple[str, str, str]], room: float) -> tuple[list[str], float, str]:
@@ -153,63 +140,6 @@ def code_parts(texts: list[tuple[str, str, str]], room: float) -> tuple[list[str
     style, size = fitting(CODE_SIZES, needed, room)
     parts = [f'<pre class="{kind} {style}" tabindex="0">{shown}</pre>' for _, shown, kind in texts]
     return parts, needed(size), style
-
-
-def pictures(cell) -> list[tuple[str, str, tuple[int, int]]]:
-    """(data address, alt text, size in pixels) of each picture that a cell shows."""
-    found = []
-    for output in cell.get("outputs", []):
-        for kind in ("image/png", "image/jpeg"):
-            if kind in output.get("data", {}):
-                data = output.data[kind].replace("\n", "")
-                size = Image.open(io.BytesIO(base64.b64decode(data))).size
-                found.append((f"data:{kind};base64,{data}", output.metadata.get(kind, {}).get("alt", ""), size))
-    return found
-
-
-def players(cell, folder: Path) -> list[str]:
-    """The players of a cell whose files lie in this repository, with the file inside."""
-    found = []
-    for output in cell.get("outputs", []):
-        for kind, source, label in re.findall(r'<(audio|video) controls src="([^"]+)" aria-label="([^"]*)"',
-                                              output.get("data", {}).get("text/html", "")):
-            path = folder / html.unescape(source)
-            if path.is_file() and "out" not in Path(source).parts:
-                data = base64.b64encode(path.read_bytes()).decode()
-                found.append(f'<p class="player"><{kind} controls aria-label="{label}" src="data:{FILES[path.suffix]};'
-                             f'base64,{data}"></{kind}><br>{label}</p>')
-    return found
-
-
-def printed(cell) -> str:
-    return "".join(output.get("text", "") for output in cell.get("outputs", [])).strip()
-
-
-def seen_after(cells: list, i: int, length: int) -> str:
-    """What the text says right after the figure of cell i: whole sentences of its first paragraph, or ""."""
-    for cell in cells[i + 1:]:
-        if cell.cell_type == "code" and (pictures(cell) or tags(cell)):
-            return ""
-        if cell.cell_type == "markdown":
-            parts = sections(DETAILS.sub("", cell.source).strip()) or [("x", "")]
-            paragraph = " ".join(parts[0][1].split("\n\n")[0].split())
-            if parts[0][0] or (tags(cell) and len(parts) == 1) or not re.match(r"[A-Z]|\*\*What you saw", paragraph):
-                return ""
-            short = re.findall(r".+?[.!?](?:\*\*)?(?:\s+|$)", paragraph[:length])
-            while short and "".join(short).count("(") != "".join(short).count(")"):
-                short.pop()
-            return "" if paragraph.endswith(":") and len(paragraph) <= length else "".join(short).strip()
-    return ""
-
-
-def tags(cell) -> set[str]:
-    return {"slide", "slide-output"} & set(cell.metadata.get("tags", []))
-
-
-def unfolded(text: str) -> str:
-    """Markdown for the notes: folded parts opened, but for solutions."""
-    return re.sub(r"</?(details|summary)>", "\n\n", re.sub(r"<details><summary>Solution.*?</details>", "", text,
-                                                          flags=re.DOTALL)).strip()
 
 
 def text_slides(text: str, title: str, first: bool) -> list[Slide]:
@@ -225,19 +155,20 @@ def text_slides(text: str, title: str, first: bool) -> list[Slide]:
     return slides
 
 
-def figures_part(shown: list[tuple[str, str, tuple]], words: str, lines: float) -> str:
-    """Figures above their words, or beside them where that makes them larger."""
+def figures_part(shown: list[tuple[str, str, tuple]], claims: list[str], seen: str) -> str:
+    """Figures above what was printed and seen, or beside it where that makes them larger."""
     figures = "".join(f'<figure><img src="{address}" alt="{html.escape(alt, quote=True)}"></figure>'
                       for address, alt, _ in shown)
-    aspect = shown[0][2][0] / shown[0][2][1]
-    above, beside = min(WIDTH, aspect * (530 - 36 * lines)), min(SIDE, aspect * 530)
-    if len(shown) == 1 and beside > above:
+    items = "".join(f"<li>{html.escape(line)}</li>" for line in claims)
+    words = (f'<ul class="claims">{items}</ul>' if claims else "") + f'<p class="seen">{seen}</p>'
+    aspect, lines = shown[0][2][0] / shown[0][2][1], len(claims) + math.ceil(len(seen) / 80)
+    if len(shown) == 1 and min(SIDE, aspect * 530) > min(WIDTH, aspect * (530 - 36 * lines)):
         return f'<div class="side">{figures}<div class="words">{words}</div></div>'
     return figures + words
 
 
-def code_slide(cells: list, i: int, title: str, folder: Path, before: Slide | None) -> Slide | None:
-    """The slide of a tagged code cell, or None where it joined the slide before it."""
+def code_slide(cells: list, i: int, title: str, folder: Path, before: Slide | None) -> list[Slide]:
+    """The slides of a tagged code cell: code, then figures; none where it joined the slide before it."""
     cell, room = cells[i], room_under(title)
     shown, text, media = pictures(cell), printed(cell), players(cell, folder)
     parts, tall, style = [], 0.0, ""
@@ -249,18 +180,20 @@ def code_slide(cells: list, i: int, title: str, folder: Path, before: Slide | No
         if before and (style == "s" or shown):  # too much for one slide
             before = None
             parts, tall, style = code_parts(texts, room)
-    if shown:
-        claims = [" ".join(line.split()) for line in text.splitlines() if line.strip()][:3 if len(shown) == 1 else 1]
-        claims = "".join(f"<li>{html.escape(line)}</li>" for line in claims)
-        widget = any(each.get("data", {}).get("text/plain", "").startswith("Widget") for each in cell.outputs)
-        seen = (not widget and seen_after(cells, i, SEEN // len(shown))) or shown[0][1]
-        words = (f'<ul class="claims">{claims}</ul>' if claims else "") + f'<p class="seen">{inline(seen)}</p>'
-        parts.append(figures_part(shown, words, claims.count("<li>") + math.ceil(len(seen) / 80)))
-    elif before and (parts or media):
+    if before and (parts or media) and not shown:
         before.parts += parts + media
         before.height += tall + 90 * len(media)
-        return None
-    return Slide(title, parts + media, height=tall) if parts or media else None
+        return []
+    made = [Slide(title, parts, height=tall)] if parts else []
+    if shown:
+        claims = [" ".join(line.split()) for line in text.splitlines() if line.strip()][:3 if len(shown) == 1 else 1]
+        widget = any(each.get("data", {}).get("text/plain", "").startswith("Widget") for each in cell.outputs)
+        seen = "" if widget else seen_after(cells, i, SEEN // len(shown))
+        seen = inline(seen) if seen else html.escape(shown[0][1])
+        made.append(Slide(title, [figures_part(shown, claims, seen), *media]))
+    elif media:
+        made = made[:-1] + [Slide(title, parts + media)]
+    return made
 
 
 def slides_of(notebook, folder: Path) -> list[Slide]:
@@ -269,18 +202,18 @@ def slides_of(notebook, folder: Path) -> list[Slide]:
     for i, cell in enumerate(notebook.cells):
         new, before, left = [], "", ""
         if cell.cell_type == "markdown":
-            start = HEADING.search(cell.source)
-            before, text = cell.source, ""
+            before = cell.source
             if tags(cell):  # what stands before its first heading speaks of the slide before
-                before, text = (cell.source[:start.start()], cell.source[start.start():]) if start else ("", cell.source)
+                found = HEADING.search(before)
+                before, text = before[:found.start() if found else 0], before[found.start() if found else 0:]
                 new, left = text_slides(text, title, not slides), "\n\n".join(DETAILS.findall(text))
             title = (HEADING.findall(DETAILS.sub("", cell.source)) or [title])[-1]
         elif tags(cell):
             fresh = slides and tags(notebook.cells[i - 1])
-            new = [code_slide(notebook.cells, i, title, folder, slides[-1] if fresh else None)]
+            new = code_slide(notebook.cells, i, title, folder, slides[-1] if fresh else None)
         if slides and unfolded(before):
             slides[-1].notes.append(unfolded(before))
-        slides += filter(None, new)
+        slides += new
         if slides and unfolded(left):
             slides[-1].notes.append(unfolded(left))
     return slides
@@ -288,13 +221,10 @@ def slides_of(notebook, folder: Path) -> list[Slide]:
 
 def page(slides: list[Slide], last: str) -> str:
     """Slides -> the HTML file of a chapter; `last` is the HTML of its last page."""
-    slides = [*slides, Slide("Work on it yourself", [last])]
-    title = inline(slides[0].title)
-    out = []
+    slides, title, out = [*slides, Slide("Work on it yourself", [last])], inline(slides[0].title), []
     for i, slide in enumerate(slides, 1):
         mark = "h1" if slide.main else "h2"
-        notes = "".join(rendered(MARKDOWN.parse(each)) for each in slide.notes)
-        notes = re.sub(r"<(/?)h[1-6]>", r"<\1p>", notes)
+        notes = re.sub(r"<(/?)h[1-6]>", r"<\1p>", "".join(rendered(MARKDOWN.parse(each)) for each in slide.notes))
         out.append(
             f'<section class="slide" id="slide-{i}" aria-roledescription="slide" aria-label="{i} of {len(slides)}">\n'
             f'<{mark} tabindex="-1">{inline(slide.title)}</{mark}>\n<div class="body {slide.style}">'
