@@ -171,15 +171,13 @@ def code_slide(cells: list, i: int, title: str, folder: Path, before: Slide | No
     """The slides of a tagged code cell: code, then figures; none where it joined the slide before it."""
     cell, room = cells[i], room_under(title)
     shown, text, media = pictures(cell), printed(cell), players(cell, folder)
-    parts, tall, style = [], 0.0, ""
-    if "slide" in tags(cell):
-        texts = [(cell.source, coloured(cell.source), "code")]
-        if text and not shown and not text.startswith("not yet"):
-            texts.append((text, html.escape(text), "out"))
-        parts, tall, style = code_parts(texts, room - before.height if before else room)
-        if before and (style == "s" or shown):  # too much for one slide
-            before = None
-            parts, tall, style = code_parts(texts, room)
+    texts = [(cell.source, coloured(cell.source), "code")] if "slide" in tags(cell) else []
+    if text and not shown and not text.startswith("not yet"):
+        texts.append((text, html.escape(text), "out"))
+    parts, tall, style = code_parts(texts, room - before.height if before else room) if texts else ([], 0.0, "")
+    if before and (style == "s" or shown):  # too much for one slide
+        before = None
+        parts, tall, style = code_parts(texts, room)
     if before and (parts or media) and not shown:
         before.parts += parts + media
         before.height += tall + 90 * len(media)
