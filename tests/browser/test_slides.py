@@ -19,8 +19,8 @@ LOOK = """() => {
     return {
         over: [body.scrollHeight - body.clientHeight, body.scrollWidth - body.clientWidth],
         out: all("h1, h2, p, li, pre, img, math, td").map(size).filter(
-            e => e.right > box.right + 1 || e.bottom > box.bottom + 1 || e.left < box.left - 1).length,
-        letters: all(".body p, .body li, .body pre, .body td").map(e => parseFloat(getComputedStyle(e).fontSize) * zoom),
+            e => e.right > box.right + 1 || e.bottom > box.bottom + 1 || e.left + 1 < box.left).length,
+        letters: all(".body :is(p, li, pre, td)").map(e => parseFloat(getComputedStyle(e).fontSize) * zoom),
         pictures: all("img").map(each => [each.naturalWidth, each.clientHeight]),
         formulas: all("math").map(each => size(each).height)};
 }"""
