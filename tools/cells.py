@@ -73,5 +73,7 @@ def seen_after(cells: list, i: int, length: int) -> str:
             short = re.findall(r".+?[.!?](?:\*\*)?(?:\s+|$)", paragraph[:length])
             while short and "".join(short).count("(") != "".join(short).count(")"):
                 short.pop()
-            return "" if paragraph.endswith(":") and len(paragraph) <= length else "".join(short).strip()
+            words = "".join(short).strip()
+            introduces = paragraph.endswith(":") and len(paragraph) <= length
+            return "" if introduces or re.fullmatch(r"\*\*[^*]+\*\*", words) else words
     return ""
