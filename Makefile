@@ -1,6 +1,7 @@
 # make demo     a LibriVox reading becomes three talking faces, in demo/
 # make lab      JupyterLab on the eight notebooks
 # make report   the table of figures per notebook, in README.md
+# make class    what a teacher hands out or keeps, in class/: zips, slides, common errors, links
 # make test     unit tests, exercise checks, widgets, strict nbval over every notebook
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
@@ -11,7 +12,7 @@ SPEECH ?= data_samples/speech/sonnet_2.wav
 PORTRAIT ?= data_samples/portraits/iris.png
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: demo lab test offline browser bench mutants notebooks report corpus voices lint venv dev clean
+.PHONY: demo lab test offline browser bench mutants notebooks report class corpus voices lint venv dev clean
 
 .venv/.installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or run make PYTHON=/path/to/python"; exit 1; }
@@ -58,6 +59,10 @@ notebooks: .venv/.dev
 report: .venv/.dev
 	$(PY) tools/report.py
 
+# REPOSITORY=owner/name: your public copy, for links to Colab and Binder; SOLUTIONS=no: a student zip without them
+class: .venv/.dev
+	$(ENV) $(PY) tools/build_class.py $(if $(REPOSITORY),--repository $(REPOSITORY)) $(if $(filter no,$(SOLUTIONS)),--no-solutions)
+
 # the whole corpus again, from seeds and the shipped audio and phone times, and what differs from the shipped one
 corpus: .venv/.dev
 	$(ENV) OMP_NUM_THREADS=1 $(PY) data_samples/build/corpus.py tracks films compare --out runs/corpus
@@ -78,4 +83,4 @@ lint: .venv/.dev
 	.venv/bin/codespell dirfa_edu tests tools notebooks/src README.md data_samples/README.md
 
 clean:
-	rm -rf demo runs .mutants
+	rm -rf demo runs class .mutants
