@@ -42,6 +42,6 @@ from .checks_picture import (  # noqa: F401
 
 
 def all_checks() -> dict[str, Callable]:
-    """Every check by name, in the order of the chapters."""
+    """Every check by name, in the order of the chapters and their exercises."""
     found = {name: value for name, value in globals().items() if hasattr(value, "verdict")}
-    return dict(sorted(found.items(), key=lambda item: item[1].chapter))
+    return dict(sorted(found.items(), key=lambda item: (item[1].chapter, item[1].number)))

@@ -11,7 +11,7 @@ from .judging import exercise, judge
 
 # ------------------------------------------------------------------------------------------------------------- 00_tour
 
-@exercise("00_tour")
+@exercise("00_tour", 1)
 def frames_of(function: Callable) -> str:
     """frames_of(n_samples) -> number of video frames that cover 16 kHz speech: ceil(N / 640)."""
     return judge(function, lambda n: -(-n // 640), [(n,) for n in (640, 641, 1279, 16000, 80001, 1)], [
@@ -25,7 +25,7 @@ def frames_of(function: Callable) -> str:
     ], "640 samples a frame, and the last frame may be partly filled")
 
 
-@exercise("00_tour")
+@exercise("00_tour", 2)
 def draw_bin(function: Callable) -> str:
     """draw_bin(p, u) -> the bin that a uniform number u in 0..1 draws: the first whose running total of p exceeds u."""
     some = np.array([0.1, 0.4, 0.3, 0.2])
@@ -48,7 +48,7 @@ def draw_bin(function: Callable) -> str:
     ], "each bin is drawn as often as its likelihood says")
 
 
-@exercise("00_tour")
+@exercise("00_tour", 3)
 def agreement(function: Callable) -> str:
     """agreement(a, b) -> correlation r of two tracks (T,): 1 if they rise and fall together, 0 if unrelated."""
     rng = np.random.default_rng(0)
@@ -84,7 +84,7 @@ def agreement(function: Callable) -> str:
 
 # --------------------------------------------------------------------------------------------------------- 01_features
 
-@exercise("01_features")
+@exercise("01_features", 2)
 def window_of(function: Callable) -> str:
     """window_of(t) -> the 20 mel frames 4t-8 .. 4t+11 that frame t hears."""
     def span(a, b):
@@ -100,7 +100,7 @@ def window_of(function: Callable) -> str:
     ], "20 mel frames, 0.2 s about the middle of the frame")
 
 
-@exercise("01_features")
+@exercise("01_features", 1)
 def same_loudness(function: Callable) -> str:
     """same_loudness(x) -> the wave x (N,), float or int16, scaled to a root mean square of 0.1."""
     rng = np.random.default_rng(1)
@@ -130,7 +130,7 @@ def same_loudness(function: Callable) -> str:
     ], "a whisper and a shout give one picture")
 
 
-@exercise("01_features")
+@exercise("01_features", 3)
 def repair(function: Callable) -> str:
     """repair(values, success) -> values (T,) where frames with success 0 lie on the line between their valid
     neighbours; at the ends the nearest valid value."""
@@ -168,7 +168,7 @@ def repair(function: Callable) -> str:
 
 # --------------------------------------------------------------------------------------------------- 02_discretization
 
-@exercise("02_discretization")
+@exercise("02_discretization", 1)
 def encode(function: Callable) -> str:
     """encode(y, centroids) -> for each value (N,) the index of the nearest centroid (D,). Eq. 2."""
     rng = np.random.default_rng(2)
@@ -193,7 +193,7 @@ def encode(function: Callable) -> str:
     ], "the index of the nearest centroid, Eq. 2")
 
 
-@exercise("02_discretization")
+@exercise("02_discretization", 2)
 def decode(function: Callable) -> str:
     """decode(y_bar, low, high, D) -> the centroid of each bin y_bar (N,), D equal bins from low to high. Eq. 4."""
     rng = np.random.default_rng(4)
@@ -219,7 +219,7 @@ def decode(function: Callable) -> str:
     ], "the middle of each bin, Eq. 4")
 
 
-@exercise("02_discretization")
+@exercise("02_discretization", 3)
 def next_bin(function: Callable) -> str:
     """next_bin(y_bar, D) -> (D, D): row d is the share of each bin among those that follow bin d in the track y_bar
     (T,); a row of zeros where d never comes, or is followed by nothing."""

@@ -12,7 +12,7 @@ from .judging import exercise, judge
 
 # ------------------------------------------------------------------------------------------------------ 03_biased_mask
 
-@exercise("03_biased_mask")
+@exercise("03_biased_mask", 3)
 def temporally_biased_mask(function: Callable) -> str:
     """temporally_biased_mask(T, heads, tau) -> (heads, T, T): -slope x age, -inf for the future and age >= tau."""
     def mask(T, H, tau, slopes=lambda h, H: 2.0 ** (-8 * h / H), sign=-1, future=True, band=0, first=1):
@@ -48,7 +48,7 @@ def temporally_biased_mask(function: Callable) -> str:
     ], "a slope per head, no future, tau frames of past")
 
 
-@exercise("03_biased_mask")
+@exercise("03_biased_mask", 1)
 def attention(function: Callable) -> str:
     """attention(Q, K, V, M) -> softmax(Q K^T / sqrt(N_k) + M) V; Q, K (T, N_k), V (T, n), M (T, T), all NumPy."""
     rng = np.random.default_rng(6)
@@ -93,7 +93,7 @@ def attention(function: Callable) -> str:
     ], "scores scaled, the mask added, each row shared out, values mixed")
 
 
-@exercise("03_biased_mask")
+@exercise("03_biased_mask", 2)
 def frames_reached(function: Callable) -> str:
     """frames_reached(L, tau) -> how many frames, itself among them, can move frame t through L layers of band tau."""
     cases = [(1, 4), (2, 4), (3, 4), (4, 50), (2, 1)]
@@ -110,7 +110,7 @@ def frames_reached(function: Callable) -> str:
 
 # ----------------------------------------------------------------------------------------------------------- 04_mapper
 
-@exercise("04_mapper")
+@exercise("04_mapper", 3)
 def top_k_probabilities(function: Callable) -> str:
     """top_k_probabilities(logits, k) -> probabilities (D,): softmax over the k largest logits, 0 elsewhere."""
     rng = np.random.default_rng(4)
@@ -141,7 +141,7 @@ def top_k_probabilities(function: Callable) -> str:
     ], "the k likeliest bins share all the probability, in their old proportions")
 
 
-@exercise("04_mapper")
+@exercise("04_mapper", 1)
 def shift(function: Callable) -> str:
     """shift(y_bar, D) -> what the network may know: row t holds the bins (23,) of frame t - 1, row 0 start tokens D."""
     rng = np.random.default_rng(7)
@@ -169,7 +169,7 @@ def shift(function: Callable) -> str:
     ], "the true past, and nothing of the present")
 
 
-@exercise("04_mapper")
+@exercise("04_mapper", 2)
 def bits(function: Callable) -> str:
     """bits(p, y_bar) -> Eq. 5 in bits: the mean over T of -log2 of what p (T, D) gives to the true bins y_bar (T,)."""
     rng = np.random.default_rng(8)

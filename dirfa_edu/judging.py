@@ -25,8 +25,8 @@ def record() -> Iterator[list[str]]:
         _recorded = before
 
 
-def exercise(chapter: str) -> Callable:
-    """Make a check out of a function that judges: calling it prints the sentence.
+def exercise(chapter: str, number: int = 1) -> Callable:
+    """Make the check of a chapter's exercise out of a function that judges: calling it prints the sentence.
 
     `check.mistakes()` gives what the check can say against an answer, in its order.
     """
@@ -40,7 +40,7 @@ def exercise(chapter: str) -> Callable:
                 verdict(lambda *arguments, **options: ...)
             return sentences
 
-        check.verdict, check.chapter, check.mistakes = verdict, chapter, mistakes
+        check.verdict, check.mistakes, check.chapter, check.number = verdict, mistakes, chapter, number
         return check
     return wrap
 

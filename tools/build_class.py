@@ -26,8 +26,10 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = "dirfa_edu_course"  # both zips unpack into it, the instructors' over the students'
 DATE = (2026, 1, 1, 0, 0, 0)
 FOR_STUDENTS = re.compile(r"README\.md|LICENSE|CITATION\.cff|Makefile|pyproject\.toml|environment\.yml|"
-                          r"requirements(-dev)?\.lock|notebooks/[^/]+\.ipynb|dirfa_edu/[^/]+\.py|data_samples/.+")
-FOR_INSTRUCTORS = re.compile(r"teaching/[^/]+\.md|tests/exercises/[^/]+\.py")
+                          r"requirements(-dev)?\.lock|notebooks/[^/]+\.ipynb|docs/[^/]+\.md|dirfa_edu/[^/]+\.py|"
+                          r"data_samples/.+")
+FOR_INSTRUCTORS = re.compile(r"teaching/[^/]+\.md|tests/exercises/[^/]+\.py|"
+                             r"notebooks/instructor/[^/]+\.ipynb")
 PACKED = {".ogg", ".mp4", ".npz", ".safetensors", ".png", ".jpg", ".tflite", ".gz"}  # not smaller when packed again
 SOLUTION = re.compile(r"\n*<details><summary>Solution</summary>.*?</details>", re.DOTALL)
 
@@ -38,6 +40,24 @@ QUESTIONS = [
      "read your line again."),
     (r"gradient|detach", "Whose weights may this loss move? Follow the gradient from the loss back to each input."),
     (r"uint8|wraps?", "What is the type of the two pictures, and what is 3 - 5 in that type?"),
+    (r"pinned?\b|y0|y_1",
+     "Write the run of the example on paper, one line per frame. Where does each line get its input from?"),
+    (r"running total|\bu\b", "Lay the likelihoods end to end on a line from 0 to 1. Where does u = 0.62 fall?"),
+    (r"covariance|spreads|means? (was|were)? ?left in|variance|agree",
+     "Add 10 to one track, then multiply it by 20. What should happen to the agreement, and what happens to yours?"),
+    (r"nats|log2|log10|logarithm|surprise|entropy|came true",
+     "One frame, two bins, the true one with likelihood 1/4: how many bits is that? What does your line say?"),
+    (r"sqrt|scaling|scaled|divided by N_k",
+     "What is divided by the root of N_k, and what is added when? Put brackets."),
+    (r"line between|failed frames|success|resampl|laid on|other frames|read as 25",
+     "Draw the times on a line: where do you have values, where do you want them?"),
+    (r"edge|half a bin|width|centroid above|centroid below",
+     "Draw the first bin. Where does it begin, where is its middle, how wide is it?"),
+    (r"never visited|counts:|each row|rows and columns|columns sum",
+     "What should each row sum to, and which row is which?"),
+    (r"layer|band", "Draw one band under the other, each ending where the last began. How much does one more add?"),
+    (r"start token|shift|moved|roll|row t",
+     "Which frame stands in row 0, which in row 1? Where has the last frame gone?"),
     (r"softmax|probab|-inf|cut off|cut with|future|hidden|hide|shows",
      "Print one row. Which entries must be exactly 0 in the end, and what must their sum be?"),
     (r"too (many|large|late|early)|late|one (more|less)|round|starts? with|looks back|centred|let in|partly|multiply"
@@ -143,12 +163,9 @@ def common_errors() -> str:
 
 
 def instructor_files(pages: dict[str, str], errors: str, web: str, names: list[str] | None = None) -> dict[str, bytes]:
-    """Name -> bytes of what only the teacher gets. Solved notebooks stand in `instructor`, where their players work."""
+    """Name -> bytes of what only the teacher gets."""
     listed = tracked() if names is None else names
     files = {name: (ROOT / name).read_bytes() for name in listed if FOR_INSTRUCTORS.fullmatch(name)}
-    for name in listed:
-        if re.fullmatch(r"notebooks/instructor/[^/]+\.ipynb", name):
-            files[name.removeprefix("notebooks/")] = (ROOT / name).read_bytes()
     files |= {f"slides/{name}": text.encode() for name, text in pages.items()}
     return files | {"teaching/common_errors.md": errors.encode(), "teaching/links.md": web.encode()}
 

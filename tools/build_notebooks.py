@@ -55,6 +55,7 @@ def build(source: str, name: str, instructor: bool = False, run_seconds: float |
         else:
             shown = "" if instructor else COLLAPSED.format(solution)
             text = DISPLAYED.sub(lambda formula: coloured(formula.group()), text)
+            text = text.replace("](../", "](../../") if instructor else text  # a folder further down
             text = text.replace("{{SOLUTION}}", shown).replace("{{RUN_TIME}}", run_time(run_seconds)).strip()
             new = nbformat.v4.new_markdown_cell(text)
         new.id = f"{name.split('_')[0]}-{i:02d}"
@@ -155,6 +156,9 @@ def build_chapter(path: Path) -> None:
         for cell, ran in zip(final.cells, notebook.cells, strict=True):
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
+                for output in cell.outputs:
+                    if instructor and "text/html" in output.get("data", {}):  # players, a folder further down
+                        output.data["text/html"] = output.data["text/html"].replace(' src="', ' src="../')
         folder.mkdir(exist_ok=True)
         target = folder / f"{path.stem}.ipynb"
         temporary = target.with_suffix(".part")

@@ -1,6 +1,7 @@
 """Each check accepts right answers however they are written, and names the misconception of each wrong one."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -407,6 +408,20 @@ def test_the_checks_agree_with_the_package():
         "to_25_fps": lambda y, fps: animation._resample(y[:, None], np.arange(len(y)) / fps)[:, 0]}
     for name, function in package.items():
         assert checks.all_checks()[name].verdict(function).startswith("right"), name
+
+
+@pytest.mark.parametrize("name", sorted(RIGHT))
+def test_each_misconception_of_the_bank_earns_its_own_sentence(name, monkeypatch):
+    """None is right by accident, and none hides behind another."""
+    from dirfa_edu import judging
+
+    banks = []
+    module = sys.modules[checks.all_checks()[name].verdict.__module__]
+    monkeypatch.setattr(module, "judge", lambda function, right, cases, mistakes, *rest: banks.append(
+        mistakes) or judging.judge(function, right, cases, mistakes, *rest))
+    checks.all_checks()[name].verdict(lambda *given: ...)
+    for sentence, wrong in banks[0]:
+        assert checks.all_checks()[name].verdict(wrong) == f"not right: {sentence}"
 
 
 def test_a_function_that_writes_into_its_input_spoils_no_other_case():

@@ -53,6 +53,7 @@ def test_a_chapter_has_its_three_exercises_each_with_its_check_hints_and_solutio
         assert code.count(f"checks.{each}({each})") == 1
         cell = next(cell for cell in cells(name, "code") if f"checks.{each}({each})" in cell)
         assert "# BEGIN SOLUTION" in cell and f"def {each}(" in cell
+    assert re.findall(r"^checks\.(\w+)\(", code, re.MULTILINE) == mine, "in the order of their numbers"
     numbers = [int(number) for number in re.findall(r"^#+ Exercise (\d)", text, re.MULTILINE)]
     assert numbers == list(range(1, len(mine) + 1))
     assert text.count("{{SOLUTION}}") == len(mine)

@@ -79,7 +79,7 @@ def inside(path):
 def test_the_student_zip_holds_what_make_lab_needs_and_nothing_else(student):
     files = inside(student)
     folders = {name.split("/")[0] if "/" in name else "" for name in files}
-    assert folders == {"", "notebooks", "dirfa_edu", "data_samples"}
+    assert folders == {"", "notebooks", "docs", "dirfa_edu", "data_samples"}
     assert {name for name in files if "/" not in name} == {
         "README.md", "LICENSE", "CITATION.cff", "Makefile", "pyproject.toml", "environment.yml", "requirements.lock",
         "requirements-dev.lock"}
@@ -93,7 +93,8 @@ def test_the_student_zip_holds_what_make_lab_needs_and_nothing_else(student):
 
 def test_a_stray_file_gets_into_no_zip():
     build = tool("build_class")
-    for name in ("notebooks/instructor/00_tour.ipynb", "notebooks/src/00_tour.py", "notebooks/out/me.mp4", "me.mp4",
+    assert not build.FOR_STUDENTS.fullmatch("notebooks/instructor/00_tour.ipynb")
+    for name in ("notebooks/instructor/out/me.mp4", "notebooks/src/00_tour.py", "notebooks/out/me.mp4", "me.mp4",
                  "tests/unit/test_audio.py", "dirfa_edu/__pycache__/audio.pyc", "class/x.zip", "notebooks/me.mp4"):
         assert not build.FOR_STUDENTS.fullmatch(name) and not build.FOR_INSTRUCTORS.fullmatch(name), name
 
@@ -148,14 +149,15 @@ def test_a_fresh_unzip_runs_the_first_cells_of_a_chapter(student, tmp_path):
 def test_the_instructor_zip_holds_solved_notebooks_whose_players_work(pages, tmp_path):
     build = tool("build_class")
     files = build.instructor_files(pages, build.common_errors(), "links")
-    assert {name for name in files if name.endswith(".ipynb")} == {f"instructor/{name}.ipynb" for name in CHAPTERS}
+    solved = {name for name in files if name.endswith(".ipynb")}
+    assert solved == {f"notebooks/instructor/{name}.ipynb" for name in CHAPTERS}
     assert {name for name in files if name.endswith(".html")} == {f"slides/{name}.html" for name in CHAPTERS}
     assert {f"teaching/{path.name}" for path in TEACHING.glob("*.md")} <= set(files)
     assert {"teaching/common_errors.md", "teaching/links.md", "tests/exercises/test_checks.py"} <= set(files)
     for name in CHAPTERS:
-        notebook = nbformat.reads(files[f"instructor/{name}.ipynb"].decode(), 4)
+        notebook = nbformat.reads(files[f"notebooks/instructor/{name}.ipynb"].decode(), 4)
         for source in players(notebook):  # unpacked beside `data_samples` of the student zip
-            assert source.startswith("out/") or (ROOT / "instructor" / source).resolve().is_file(), source
+            assert source.startswith("../out/") or (ROOT / "notebooks/instructor" / source).resolve().is_file(), source
 
 
 # ------------------------------------------------------------------------------------------------------- slides
