@@ -95,7 +95,8 @@ def run_time(seconds: float | None) -> str:
     """Measured seconds in words for the header."""
     if seconds is None:
         return "a few minutes"
-    return "less than a minute" if seconds < 50 else f"about {math.ceil(seconds / 60)} minutes"
+    minutes = math.ceil(seconds / 60)
+    return "less than a minute" if seconds < 50 else f"about {minutes} minute{'s' * (minutes > 1)}"
 
 
 def digest(source: str) -> str:
