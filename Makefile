@@ -80,7 +80,7 @@ voices: .voices/.installed
 
 lint: .venv/.dev
 	.venv/bin/ruff check .
-	.venv/bin/codespell dirfa_edu tests tools notebooks/src README.md data_samples/README.md
+	.venv/bin/codespell dirfa_edu tests tools notebooks/src docs teaching README.md data_samples/README.md
 
 clean:
 	rm -rf demo runs class .mutants

@@ -1,4 +1,5 @@
-"""Write the table of what can be counted in each notebook into README.md, between the two `report` comments.
+"""Write the table of what can be counted in each notebook into README.md, between the two `report` comments, and the
+paper ledger into docs/ledger.md.
 
     python tools/report.py           # or: make report
     python tools/report.py --check   # exit code 1 if the README holds another table
@@ -15,8 +16,12 @@ from pathlib import Path
 import nbformat
 from build_notebooks import ignored
 
+from dirfa_edu import paper
+
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- report: written by `make report` -->", "<!-- end of report -->"
+LEDGER = ("# The paper ledger\n\nEverything DIRFA states: where the course teaches it, which function holds it, which "
+          "test ties the two together, and how far it is reproduced with legal data on a laptop.\n\n")
 WIDGET = re.compile(r"\b(explorers\.\w+_explorer\(|puppet\.Puppet\(|study\.Study\(files)")
 
 
@@ -83,6 +88,8 @@ def main() -> int:
     if check:
         return int(wanted != readme)
     path.write_text(wanted, encoding="utf-8")
+    ledger = LEDGER + paper.markdown(notebooks="../notebooks/") + "\n"
+    (ROOT / "docs" / "ledger.md").write_text(ledger, encoding="utf-8")
     print(report)
     return 0
 

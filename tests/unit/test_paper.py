@@ -1,6 +1,7 @@
 """The ledger names things that exist, and every equation of the paper is in it."""
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -10,17 +11,49 @@ from dirfa_edu.paper import CHOICE, LEDGER, OPEN, REPRODUCED, TOY, markdown
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def headings(chapter):
+    """The headings of a chapter, without the marks of code and mathematics that a place in a page leaves out."""
+    text = (ROOT / "notebooks" / "src" / f"{chapter}.py").read_text(encoding="utf-8")
+    return [re.sub(r"\$(S)_\{?(\w+)\}?\$", r"\1_\2", line) for line in re.findall(r"^# #+ (.+)$", text, re.MULTILINE)]
+
+
 @pytest.mark.parametrize("row", LEDGER, ids=lambda row: row.item)
-def test_a_row_points_to_a_function_a_test_and_a_notebook_that_exist(row):
+def test_a_row_points_to_a_function_a_test_that_calls_it_and_a_heading(row):
     room, *names = row.function.split(".")
     found = importlib.import_module(f"dirfa_edu.{room}")
     for name in names:
         found = getattr(found, name)
-    assert (ROOT / "tests" / row.test).is_file()
-    assert names == [] or names[-1] in (ROOT / "tests" / row.test).read_text() or room in row.test
-    assert (ROOT / "notebooks" / "src" / f"{row.notebook}.py").is_file()
+    assert names and re.search(rf"\b{names[-1]}\b", (ROOT / "tests" / row.test).read_text(encoding="utf-8"))
+    assert row.section in headings(row.notebook)
     assert row.status in (REPRODUCED, TOY, OPEN, CHOICE)
     assert row.note or row.status in (REPRODUCED, TOY), "an open row or a choice says why"
+
+
+def test_what_chapters_and_docstrings_name_has_its_row():
+    """The other direction: no equation, figure or table is taught or coded that the ledger does not know."""
+    known = {row.item for row in LEDGER}
+    for path in sorted((ROOT / "notebooks" / "src").glob("0*.py")):
+        text = path.read_text(encoding="utf-8")
+        named = set(re.findall(r"Eq\. \d+|Fig\. \d+|Table \d", text))
+        assert named <= known, (path.stem, named - known)
+    for path in sorted((ROOT / "dirfa_edu").glob("*.py")):
+        for said in re.findall(r"Paper: ([^\n]+)", path.read_text(encoding="utf-8")):
+            for kind, numbers in re.findall(r"(Eq|Fig|Table)s?\.? ((?:\d+(?:, | to |-)?)+)", said):
+                named = {f"{kind}{'.' if kind != 'Table' else ''} {n}" for n in re.findall(r"\d+", numbers)}
+                assert named <= known, (path.stem, named - known)
+
+
+def test_each_equation_is_taught_in_the_chapter_that_prints_it():
+    for n in range(1, 11):
+        row = next(row for row in LEDGER if row.item == f"Eq. {n}")
+        text = (ROOT / "notebooks" / "src" / f"{row.notebook}.py").read_text(encoding="utf-8")
+        assert re.search(rf"text\{{\(Eq\. {n}\)\}}", text), row.item
+
+
+def test_the_page_of_the_ledger_is_the_ledger():
+    page = (ROOT / "docs" / "ledger.md").read_text(encoding="utf-8")
+    assert markdown(notebooks="../notebooks/") in page, "run make report"
+    assert "docs/ledger.md" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_every_equation_of_the_paper_has_its_row():
