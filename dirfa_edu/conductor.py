@@ -23,7 +23,7 @@ from .sampling import TEMPERATURE, TOP_K, generate, per_attribute
 from .talk import encode_portrait, render_frames
 from .widgets import Explorer
 
-SPEECH = {"map (synthetic)": "slt_001", "Austen (real)": "austen_0880", "sonnet (real)": "sonnet_1"}
+SPEECH = {"synthetic map": "slt_001", "real Austen": "austen_0880", "real sonnet": "sonnet_1"}
 PINS = {"nothing": [], "AU12 = 3": [("AU12", 0.4, 2.4, 3.0)], "AU01 = 3": [("AU01", 0.4, 2.4, 3.0)],
         "AU45 = 4": [("AU45", 0.4, 2.4, 4.0)], "yaw = 0.25": [("pose_Ry", 0.4, 2.4, 0.25)]}  # from s, to s, value
 SHIPPED = "per group"  # k and temperature: each group of attributes has its own, as shipped
@@ -189,7 +189,7 @@ def film(path: str | Path = "out/conductor.mp4", **params) -> Path:
 def explorer() -> Explorer:
     """The conductor: what is set, and what comes of it. Notebook: 00_tour, 07_your_own_face."""
     return Explorer(draw, "attention of two heads, slopes times {slope}; likelihood of AU25 at frame 17, k {k}, "
-                    "temperature {temperature}; seven frames of the face that says {speech}, and its curves over three "
-                    "seconds, pinned: {pinned}", film=film,
+                    "temperature {temperature}; seven frames of the face that speaks ({speech}), and its curves over "
+                    "three seconds, pinned: {pinned}", film=film,
                     speech=list(SPEECH), pinned=list(PINS), slope=[1, 0, 0.25, 4],
                     k=[SHIPPED, 1, 10, 100, 500], temperature=[SHIPPED, 0.1, 0.5, 1.0, 1.5])

@@ -19,7 +19,7 @@ from . import plots
 from .actor import ACTORS, Actor
 from .animation import ATTRIBUTES, AUS, HEADER, POSE, POSES, column, openface_row
 from .files import InputError
-from .widgets import titled_image
+from .widgets import named_sliders, titled_image
 
 SIZE = 128        # pixels drawn
 SHOWN = 300       # and their width on the page
@@ -142,10 +142,11 @@ class Puppet:
         self.pictures = 0  # drawn so far
         self._waiting = False
         # a slider also for words: JupyterLab takes the arrow keys away from a drop-down menu
-        self.actor = w.SelectionSlider(options=list(ACTORS), value=actor, description="actor", continuous_update=False,
-                                       layout={"width": f"{SHOWN}px"}, style={"description_width": "4em"})
+        self.actor = w.SelectionSlider(options=list(ACTORS), value=actor, description="actor", tooltip="actor",
+                                       continuous_update=False, layout={"width": f"{SHOWN}px"},
+                                       style={"description_width": "4em"})
         self.sliders = {name: w.FloatSlider(
-            value=0, min=low, max=high, step=step, description=label(name), continuous_update=True,
+            value=0, min=low, max=high, step=step, description=label(name), tooltip=label(name), continuous_update=True,
             readout_format=".0f" if step == 1 else ".2f", style={"description_width": "14.5em"},
             layout={"width": "36em", "margin": "0 1px"}) for name, (low, high, step) in RANGE.items()}
         self.buttons = {name: w.Button(description=name, layout={"width": "auto"}) for name in PRESETS}
@@ -168,7 +169,7 @@ class Puppet:
         left = w.VBox([self.image, *legend, self.actor, presets, self.words])
         units = w.HTML("Action Units: intensity from 0 (not there) to 5. Pose: radians and millimetres.")
         right = w.VBox([units, *self.sliders.values()])
-        return w.VBox([w.Box([left, right], layout=wrap), self.row])
+        return w.VBox([w.Box([left, right], layout=wrap), self.row, named_sliders()])
 
     def show(self) -> None:
         """Display the live widget; where no kernel runs, the 17 AUs at 5 stand in its place."""

@@ -71,7 +71,7 @@ class Explorer:
         def control(name: str, stops: list):
             # a slider also for words: JupyterLab takes the arrow keys away from a drop-down menu
             return w.SelectionSlider(options=[(str(stop), stop) for stop in stops], value=stops[0], description=name,
-                                     style={"description_width": "9em"}, layout={"width": "28em"},
+                                     tooltip=name, style={"description_width": "9em"}, layout={"width": "32em"},
                                      continuous_update=False)
 
         inputs = {name: control(name, stops) for name, stops in self.domain.items()}
@@ -93,7 +93,8 @@ class Explorer:
         update()
         for each in inputs.values():
             each.observe(update, names="value")
-        return w.VBox([*inputs.values(), image, words, *(self._film_controls(inputs) if self.film else [])])
+        film = self._film_controls(inputs) if self.film else []
+        return w.VBox([*inputs.values(), image, words, *film, named_sliders()])
 
     def _film_controls(self, inputs: dict) -> list:
         """A button that films the present setting, and the stage on which the film is played."""
@@ -211,12 +212,36 @@ def titled_image():
     return TitledImage
 
 
+def named_sliders():
+    """A hidden part of a box that tells screen readers what its sliders are called and which word they stand at:
+    ipywidgets gives their handles no name, and says "2" where the third word is chosen."""
+    import ipywidgets as w
+
+    return w.HTML(f'<img src="{_DOT}" alt="" onload="{html.escape(_NAMES)}">', layout={"display": "none"})
+
+
 def _pixels(picture: bytes) -> np.ndarray:
     from PIL import Image
 
     return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
 
 
+_DOT = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+_NAMES = """const name = () => {
+  const box = this.closest('.widget-vbox');
+  if (!box) return setTimeout(name, 100);  // not on the page yet
+  for (const slider of box.querySelectorAll('.widget-slider')) {
+    const handle = slider.querySelector('[role=slider]');
+    const tell = () => {
+      const word = slider.querySelector('.widget-readout').textContent;
+      if (handle.getAttribute('aria-valuetext') !== word) handle.setAttribute('aria-valuetext', word);
+    };
+    handle.setAttribute('aria-label', slider.querySelector('label').textContent);
+    new MutationObserver(tell).observe(handle, {attributes: true, attributeFilter: ['aria-valuetext']});
+    tell();
+  }
+};
+name();"""
 _PAGE = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>Flip-book</title>
 <style>body{font-family:sans-serif;max-width:60em;margin:1em auto}label{display:inline-block;min-width:8em}

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -15,10 +16,13 @@ import nbformat
 import numpy as np
 import pytest
 
+from dirfa_edu import data_path, explorers
 from dirfa_edu.video import write_mp4
 
 TOKEN = "a-token-for-tests"
-NOTEBOOKS = {"tiny": ["from dirfa_edu import explorers", "explorers.mask_explorer().show()"],
+CHAPTERS = ["00_tour", "03_biased_mask"]  # opened as they are committed
+NOTEBOOKS = {"explorers": ["from dirfa_edu import explorers",
+                           *(f"explorers.{make.__name__}().show()" for make in explorers.EXPLORERS)],
              "puppet": ["from dirfa_edu import puppet", "live = puppet.Puppet()\nlive.show()"],
              "generated": ["from dirfa_edu import puppet", "puppet.Puppet(generated=True).show()"],
              "study": ["from dirfa_edu import study", "films = {'secret method': ['1.mp4', '2.mp4'], 'hidden rival': "
@@ -45,8 +49,7 @@ def browser():
         started.close()
 
 
-@pytest.fixture
-def page(browser):
+def new_page(browser):
     """A page that remembers its console errors and every request that leaves this machine."""
     opened = browser.new_page(viewport={"width": 1280, "height": 1000})
     opened.problems, opened.outside = [], []
@@ -54,6 +57,21 @@ def page(browser):
     opened.on("pageerror", lambda error: opened.problems.append(str(error)))
     local = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "file:")
     opened.on("request", lambda request: None if request.url.startswith(local) else opened.outside.append(request.url))
+    return opened
+
+
+@pytest.fixture
+def page(browser):
+    opened = new_page(browser)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="module")
+def board(lab, browser):
+    """One page, and one kernel, for the notebook with all explorers."""
+    opened = new_page(browser)
+    opened.goto(lab.address("explorers"))
     yield opened
     opened.close()
 
@@ -67,6 +85,8 @@ def lab(tmp_path_factory):
     for name, sources in NOTEBOOKS.items():
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
         nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), root / f"{name}.ipynb")
+    for name in CHAPTERS:
+        copy_chapter(name, root)
     for i in range(1, 5):  # grey films of as many levels, for the study
         write_mp4(root / f"{i}.mp4", np.full((5, 64, 64, 3), 40 * i, np.uint8))
     (config / "labconfig").mkdir()
@@ -75,7 +95,8 @@ def lab(tmp_path_factory):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    paths = {"JUPYTER_CONFIG_DIR": str(config), "JUPYTER_DATA_DIR": str(config), "JUPYTER_RUNTIME_DIR": str(config),
+    paths = {"OMP_NUM_THREADS": "1",
+             "JUPYTER_CONFIG_DIR": str(config), "JUPYTER_DATA_DIR": str(config), "JUPYTER_RUNTIME_DIR": str(config),
              "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     server = subprocess.Popen(
         [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
@@ -84,11 +105,27 @@ def lab(tmp_path_factory):
         env=os.environ | paths, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{port}/api?token={TOKEN}", server)
-        address = f"http://127.0.0.1:{port}/lab/workspaces/{{0}}/tree/{{0}}.ipynb?token={TOKEN}"
-        yield SimpleNamespace(address=address.format, root=root)
+        def address(name: str) -> str:
+            return f"http://127.0.0.1:{port}/lab/workspaces/{Path(name).name}/tree/{name}.ipynb?token={TOKEN}"
+
+        yield SimpleNamespace(address=address, root=root)
     finally:
         server.terminate()
         server.wait(20)
+
+
+def copy_chapter(name: str, root: Path) -> None:
+    """A committed chapter with the shipped files its players point to; what it writes when it runs is a grey film."""
+    source = Path(__file__).resolve().parents[2] / "notebooks" / f"{name}.ipynb"
+    (root / "notebooks" / "out").mkdir(parents=True, exist_ok=True)
+    shutil.copy(source, root / "notebooks")
+    for pointed in re.findall(r'(?:audio|video) controls src=\\"([^"\\]+)', source.read_text(encoding="utf-8")):
+        target = root / "notebooks" / pointed
+        if pointed.startswith("../data_samples/"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(data_path(*Path(pointed).parts[2:]), target)
+        else:
+            write_mp4(target, np.full((5, 64, 64, 3), 120, np.uint8))
 
 
 def wait_for(address: str, server: subprocess.Popen, seconds: float = 60) -> None:

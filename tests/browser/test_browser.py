@@ -1,13 +1,18 @@
-"""The widgets as a student meets them: in JupyterLab and on a static page, moved by keyboard."""
+"""The widgets as a student meets them: in JupyterLab and on a static page, moved by keyboard and by mouse."""
 
 import csv
+import json
 import re
 import time
 
+import av
 import pytest
+from axe_playwright_python.sync_playwright import Axe
+from conftest import CHAPTERS
 from playwright.sync_api import expect
 
-from dirfa_edu.explorers import mask_explorer
+from dirfa_edu.explorers import EXPLORERS, mask_explorer
+from dirfa_edu.video import SYNTHETIC
 
 PIXELS = """image => { const c = document.createElement("canvas"); c.width = image.naturalWidth;
     c.height = image.naturalHeight; c.getContext("2d").drawImage(image, 0, 0); return c.toDataURL(); }"""
@@ -15,6 +20,25 @@ PIXELS = """image => { const c = document.createElement("canvas"); c.width = ima
 COUNT_PICTURES = """image => { window.pictures = 0;
     new MutationObserver(() => window.pictures++).observe(image, {attributes: true, attributeFilter: ["src"]});
     return 0; }"""
+
+
+SCROLL = """async ([panel, players]) => {  // JupyterLab draws only what is near: go through the notebook and look
+    const box = document.querySelector(panel), seen = {pictures: [], players: [], text: ""};
+    const rest = ms => new Promise(done => setTimeout(done, ms));
+    for (let top = 0; ; top += 0.6 * box.clientHeight) {
+        box.scrollTop = top;
+        await rest(250);
+        for (const image of box.querySelectorAll(".jp-OutputArea-output img"))
+            if (image.naturalWidth && !seen.pictures.includes(image.src)) seen.pictures.push(image.src);
+        for (const player of box.querySelectorAll(".jp-OutputArea-output :is(audio, video)")) {
+            for (let i = 0; i < 20 && !player.readyState; i++) await rest(100);
+            const source = players.find(each => player.currentSrc.includes(each.replace(/^(\\.\\.\\/)+/, "")));
+            if (player.readyState && source && !seen.players.includes(source)) seen.players.push(source);
+        }
+        for (const words of box.querySelectorAll(".jp-RenderedMarkdown")) seen.text += words.textContent + " ";
+        if (top > box.scrollHeight) return seen;
+    }
+}"""
 
 
 def moved(page, image, before):
@@ -52,41 +76,154 @@ def run(page, cell):
         if re.fullmatch(r"\[\d+\]:", shown):
             return
         if tenth % 40 == 0 and shown != "[*]:":  # not one that is running: it would be run twice
+            if (dialog := page.locator("dialog.jp-Dialog")).count():  # seldom, on a busy machine: take what it offers
+                print(f"JupyterLab asks: {dialog.first.inner_text()!r}")
+                page.keyboard.press("Enter")
             cell.locator(".cm-content").click()
             page.keyboard.press("Shift+Enter")
         page.wait_for_timeout(100)
     raise AssertionError("the cell did not run")
 
 
+def ready(page):
+    """All cells of the opened notebook, once its kernel listens."""
+    cells = page.locator(".jp-Notebook .jp-CodeCell")
+    cells.first.wait_for(timeout=60_000)
+    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=60_000)
+    return cells
+
+
 def start(page, address):
     """Open a notebook of two cells and run them."""
     page.goto(address)
-    cell = page.locator(".jp-Notebook .jp-CodeCell")
-    cell.first.wait_for(timeout=60_000)
-    page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').wait_for(timeout=60_000)
-    run(page, cell.nth(0))
-    run(page, cell.nth(1))
+    cells = ready(page)
+    run(page, cells.nth(0))
+    run(page, cells.nth(1))
 
 
-def test_an_explorer_follows_the_keyboard_in_jupyterlab(lab, page):
-    start(page, lab.address("tiny"))
-    image = page.locator("img.widget-image")
+def shown(board, make):
+    """Run the explorer's cell on the page that all of them share; returns the cell and its picture."""
+    cells = ready(board)
+    cell = cells.nth(1 + EXPLORERS.index(make))
+    run(board, cells.nth(0))
+    run(board, cell)
+    image = cell.locator("img.widget-image")
     image.wait_for(timeout=60_000)
-    before = image.evaluate(PIXELS)
+    board.problems.clear()
+    board.outside.clear()
+    return cell, image
 
-    handle = page.locator(".widget-slider [role=slider]").first
-    handle.focus()
-    page.keyboard.press("ArrowRight")
-    after = moved(page, image, before)
-    assert "tau 25" in page.locator(".widget-html-content").inner_text()
 
-    page.keyboard.press("ArrowLeft")
-    assert moved(page, image, after) == before
+def faults(page, where):
+    """The serious faults that axe finds within some elements."""
+    page.evaluate("document.querySelectorAll('[data-judged]').forEach(each => delete each.dataset.judged)")
+    where.evaluate_all("found => found.forEach(each => each.dataset.judged = 'yes')")
+    found = Axe().run(page, context={"include": [["[data-judged]"]]}).response["violations"]
+    return [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found
+            if fault["impact"] in ("serious", "critical")]
 
-    page.locator(".widget-slider [role=slider]").nth(1).focus()
-    page.keyboard.press("ArrowRight")
-    moved(page, image, before)
-    assert "style single" in page.locator(".widget-html-content").inner_text()
+
+def drag(page, slider, share, steps=6):
+    """Take a slider's handle by mouse to a share of its track."""
+    track, knob = (slider.locator(each).bounding_box() for each in (".noUi-target", "[role=slider]"))
+    page.mouse.move(knob["x"] + knob["width"] / 2, knob["y"] + knob["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(track["x"] + share * track["width"], track["y"] + track["height"] / 2, steps=steps)
+    page.mouse.up()
+
+
+def click(page, slider, share):
+    """Click on a slider's track at a share of its length."""
+    track = slider.locator(".noUi-target").bounding_box()
+    page.mouse.click(track["x"] + min(max(1, share * track["width"]), track["width"] - 1),
+                     track["y"] + track["height"] / 2)
+
+
+@pytest.mark.parametrize("make", EXPLORERS, ids=lambda make: make.__name__)
+def test_every_slider_of_an_explorer_follows_keyboard_and_mouse(board, make):
+    explorer = make()
+    cell, image = shown(board, make)
+
+    def told(**setting):
+        """Wait for the words of a setting, under the picture and as its title; returns the picture."""
+        words = explorer.describe(**explorer.default | setting)
+        titled(board, image, words)
+        expect(cell.locator(".widget-html-content").first).to_have_text(words)
+        return settled(board, image)
+
+    first = told()
+    for i, (name, stops) in enumerate(explorer.domain.items()):
+        slider = cell.locator(".widget-slider").nth(i)
+        handle, readout = slider.locator("[role=slider]"), slider.locator(".widget-readout")
+        slider.scroll_into_view_if_needed()
+
+        handle.focus()
+        for stop in stops[1:]:  # not every stop need look different, but one must
+            board.keyboard.press("ArrowRight")
+            if told(**{name: stop}) != first:
+                break
+        else:
+            raise AssertionError(f"no stop of {name} changes the picture")
+        assert handle.get_attribute("aria-label") == name  # as a screen reader says it
+        expect(handle).to_have_attribute("aria-valuetext", str(stop))
+        expect(readout).to_have_text(str(stop))
+        board.keyboard.press("Home")
+        assert told() == first
+
+        drag(board, slider, 1.05)
+        assert told(**{name: stops[-1]}) != first
+        assert readout.evaluate("word => word.scrollWidth <= word.clientWidth"), f"{stops[-1]} is cut off"
+        click(board, slider, 0)
+        assert told() == first
+    assert faults(board, cell.locator(".jp-OutputArea-output")) == []
+    assert board.problems == []
+    assert board.outside == []
+
+
+def test_the_conductor_films_what_is_set(board, lab):
+    cell, image = shown(board, EXPLORERS[0])
+    button, film = cell.get_by_role("button", name="Film"), cell.locator("video")
+    for speech, seconds in (("synthetic map", 4.96), ("real Austen", 3.0)):
+        board.wait_for_function("([image, word]) => image.title.includes(word)", arg=[image.element_handle(), speech])
+        button.scroll_into_view_if_needed()
+        if speech == "real Austen":
+            button.focus()
+            board.keyboard.press("Enter")
+        else:
+            button.click()
+        expect(cell).to_contain_text("out/conductor.mp4", timeout=20_000)
+        board.wait_for_function("([cell, seconds]) => { const film = cell.querySelector('video'); return film && "
+                                "film.readyState > 0 && Math.abs(film.duration - seconds) < 0.1; }",
+                                arg=[cell.element_handle(), seconds])
+        assert film.evaluate("film => film.src").startswith("blob:")
+        with av.open(str(lab.root / "out" / "conductor.mp4")) as container:
+            assert container.metadata["comment"] == SYNTHETIC and container.streams.audio
+        cell.locator(".widget-slider [role=slider]").first.focus()
+        board.keyboard.press("ArrowRight")
+    assert faults(board, cell.locator(".jp-OutputArea-output")) == []
+    assert board.problems == []
+    assert board.outside == []
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_a_committed_chapter_shows_its_pictures_and_players_before_it_runs(lab, page, name):
+    cells = json.loads((lab.root / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    bundles = [output["data"] for cell in cells for output in cell.get("outputs", []) if "data" in output]
+    pictures = {"".join(data[kind]).replace("\n", "") for data in bundles for kind in data if kind.startswith("image/")}
+    captions = {words.strip("*") for data in bundles if (words := "".join(data.get("text/markdown", ""))).startswith(
+        "*Figure: ")}
+    markup = "".join("".join(data.get("text/html", "")) for data in bundles)
+    players = set(re.findall(r'controls src="([^"]+)"', markup))
+    assert len(pictures) > 5 and captions
+
+    page.goto(lab.address(f"notebooks/{name}"))
+    ready(page)
+    seen = page.evaluate(SCROLL, [".jp-WindowedPanel-outer", sorted(players)])
+    assert {picture.partition(",")[2] for picture in seen["pictures"]} == pictures
+    assert [caption for caption in captions if caption not in seen["text"]] == []
+    assert set(seen["players"]) == players
+    # JupyterLab gives no picture of an output its alt text (jupyter/enhancement-proposals#120): hence the captions
+    assert [fault for fault in faults(page, page.locator(".jp-OutputArea-output")) if fault[0] != "image-alt"] == []
     assert page.problems == []
     assert page.outside == []
 
@@ -127,6 +264,19 @@ def test_a_face_follows_two_sliders_while_a_key_is_held_down(lab, page, notebook
     page.keyboard.press("Enter")
     titled(page, image, "iris, neutral face")
     assert settled(page, image) == neutral
+    assert handles.nth(9).get_attribute("aria-label") == "AU12_r lip corner puller"
+
+    jaw = page.locator(".widget-slider").nth(16)  # AU26, by mouse
+    jaw.scroll_into_view_if_needed()
+    drag(page, jaw, 1.05, steps=20)
+    titled(page, image, "iris, AU26_r jaw drop 5.00")
+    assert settled(page, image) != neutral
+    click(page, jaw, 0)
+    titled(page, image, "iris, neutral face")
+    page.get_by_role("button", name="blink").click()
+    titled(page, image, "iris, AU45_r blink 5.00")
+    assert settled(page, image) != neutral
+    assert faults(page, page.locator(".jp-OutputArea-output")) == []
     assert page.problems == []
     assert page.outside == []
 
@@ -168,6 +318,7 @@ def test_two_raters_take_part_in_the_user_study(lab, page):
     rows = list(csv.DictReader((lab.root / "ratings.csv").read_text().splitlines()))
     assert [row["rater"] for row in rows] == ["Ada"] * 4 + ["Kim"] * 4
     assert [row["lip_sync"] for row in rows] == ["2"] * 4 + ["4"] * 4
+    assert faults(page, shown) == []
     orders = [[row["video"] for row in rows if row["rater"] == rater] for rater in ("Ada", "Kim")]
     assert sorted(orders[0]) == sorted(orders[1]) and len(set(orders[0])) == 4
     assert page.problems == []

@@ -39,7 +39,7 @@ def test_the_sweep_finds_an_error_in_one_corner_and_names_it():
 
 
 def test_moving_a_control_changes_picture_and_words():
-    slider, other, image, words = explorer().controls().children
+    slider, other, image, words, _ = explorer().controls().children
     before = image.value
     slider.value = 3
     assert image.value != before and words.value == "a line to 3, b 0"
@@ -49,14 +49,14 @@ def test_moving_a_control_changes_picture_and_words():
 
 def test_an_error_in_draw_is_raised_kept_and_shown():
     faulty = Explorer(lambda a: draw(a) if a < 2 else 1 / 0, a=[1, 2])
-    slider, image, words = faulty.controls().children
+    slider, image, words, _ = faulty.controls().children
     with pytest.raises(ZeroDivisionError):
         slider.value = 2
     assert isinstance(faulty.error, ZeroDivisionError) and "could not be drawn" in words.value
 
 
 def test_the_picture_is_titled_with_its_words():
-    slider, _, image, words = explorer().controls().children
+    slider, _, image, words, _ = explorer().controls().children
     assert image.tooltip == words.value == "a line to 1, b 0"
     slider.value = 2
     assert image.tooltip == words.value == "a line to 2, b 0"
@@ -70,7 +70,7 @@ def test_the_film_button_plays_what_the_setting_gives(tmp_path):
         write_mp4(tmp_path / "film.mp4", np.zeros((3, 16, 16, 3), np.uint8))
         return tmp_path / "film.mp4"
 
-    slider, _, _, button, stage = Explorer(draw, "a {a}", film=film, a=[1, 2]).controls().children
+    slider, _, _, button, stage, _ = Explorer(draw, "a {a}", film=film, a=[1, 2]).controls().children
     slider.value = 2
     assert not stage.children and button.description == "Film"
     button.click()
@@ -81,7 +81,7 @@ def test_the_film_button_plays_what_the_setting_gives(tmp_path):
 
 def test_an_error_in_a_film_is_logged_kept_and_shown(caplog):
     faulty = Explorer(draw, film=lambda a: 1 / 0, a=[1, 2])
-    *_, button, stage = faulty.controls().children
+    *_, button, stage, _ = faulty.controls().children
     button.click()
     assert "division by zero" in caplog.text  # ipywidgets does so with what a button's callback raises
     assert isinstance(faulty.error, ZeroDivisionError) and "could not be filmed" in stage.children[0].value

@@ -117,9 +117,9 @@ def test_the_same_setting_gives_the_same_picture():
 def test_a_film_has_the_whole_clip_its_sound_and_its_label(tmp_path):
     import av
 
-    path = conductor.film(tmp_path / "c.mp4", **DEFAULT | {"speech": "Austen (real)", "pinned": "AU12 = 3"})
+    path = conductor.film(tmp_path / "c.mp4", **DEFAULT | {"speech": "real Austen", "pinned": "AU12 = 3"})
     frames, fps, wave = read_mp4(path)
-    clip, A = conductor._clip("Austen (real)")
+    clip, A = conductor._clip("real Austen")
     assert len(frames) == len(A) and fps == 25 and abs(len(wave) - len(clip.wave())) < 2048
     with av.open(str(path)) as container:
         assert container.metadata["comment"] == SYNTHETIC
