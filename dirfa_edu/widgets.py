@@ -140,7 +140,8 @@ class Explorer:
         sizes = [len(stops) for stops in shown.values() if len(stops) > 1]
         page = (_PAGE.replace("@ROWS@", rows).replace("@SIZES@", json.dumps(sizes))
                 .replace("@FRAMES@", json.dumps(frames).replace("</", "<\\/"))
-                .replace("@TITLE@", html.escape(title)).replace("@FIRST@", frames[0][0]).replace("@ALT@", html.escape(frames[0][1])))
+                .replace("@TITLE@", html.escape(title)).replace("@FIRST@", frames[0][0])
+                .replace("@ALT@", html.escape(frames[0][1])))
         with atomic_path(path) as temporary:
             temporary.write_text(page, encoding="utf-8")
         return Path(path)

@@ -32,8 +32,9 @@ RESULTS = ["data_samples/results/" + name for name in (
     "table1.md", "table2.md", "table4.md", "table5.md", "fig3.md", "fig4.md", "fig5.md", "fig6.md", "claim.md")]
 SHEETS = ["data_samples/README.md", *(f"data_samples/models/{name}.md" for name in (
     "mapper", "generator", "sync", "LICENSES"))]
-# fewer stops on the page than in the notebook, where an explorer is slow to draw: {"name": {"parameter": [stops]}}
-FEWER_STOPS: dict[str, dict[str, list]] = {}
+# Where all stops of an explorer would be more than 81 pictures, the page keeps these stops of a parameter. Without an
+# entry its last parameters stay at their first stop, and the chapter's text may ask for a slider that is not there.
+KEPT_STOPS = {"top_k_explorer": {"k": [10, 1, 500], "temperature": [1.0, 0.3, 1.5], "frame": [17, 40]}}
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 SOURCE = re.compile(r'(<(?:audio|video)\b[^>]*?\bsrc=")([^"]+)"')
 
@@ -98,10 +99,10 @@ class Site:
         for output in cell.outputs:
             data = output.get("data", {})
             kind = next((each for each in ("image/png", "image/jpeg") if each in data), None)
-            if data.get("text/plain", "").startswith("Widget:"):
+            if data.get("text/plain", "").startswith("Widget:") and kind:
                 shown = self.figure(data, output.metadata, kind, f"{name}-{len(kept)}")
-                kept.append(raw(self.flipbook(explorers.pop(0)) if explorers else shown + (
-                    '<p class="course-note">Run this cell in the notebook to move what you see.</p>')))
+                note = '<p class="course-note">Run this cell in the notebook to move what you see.</p>'
+                kept.append(raw(self.flipbook(explorers.pop(0)) if explorers else shown + note))
             elif kind:
                 kept.append(raw(self.figure(data, output.metadata, kind, f"{name}-{len(kept)}")))
             elif data.get("text/markdown", "").startswith("*Figure: "):
@@ -109,6 +110,8 @@ class Site:
             elif SOURCE.search(data.get("text/html", "")):
                 kept.append(raw(self.player(data["text/html"])))
             else:
+                if "text/markdown" in data:
+                    data["text/markdown"] = linked(data["text/markdown"], self.rooms, "../")
                 kept.append(output)
         return kept
 
@@ -126,7 +129,9 @@ class Site:
         from dirfa_edu import explorers
 
         made = getattr(explorers, name)()
-        made.domain |= FEWER_STOPS.get(name, {})
+        for parameter, kept in KEPT_STOPS.get(name, {}).items():
+            stops = made.domain[parameter]
+            made.domain[parameter] = [stop for stop in stops if stop in kept] or stops[:1]
         title = "Flip-book: " + name.removesuffix("_explorer").replace("_", " ")
         path = self.extra / "flipbooks" / f"{name}.html"
         if not path.exists():
@@ -151,9 +156,12 @@ class Site:
 
     def make_films(self, path: Path, notebook) -> None:
         """Where a chapter plays a film that is not there, run its cells up to the last one that makes such a film."""
-        absent = [i for i, cell in enumerate(notebook.cells) if cell.cell_type == "code"
-                  for output in cell.outputs for _, source in SOURCE.findall(output.get("data", {}).get("text/html", ""))
-                  if not (path.parent / html.unescape(source)).exists()]
+        absent = []
+        for i, cell in enumerate(notebook.cells):
+            for output in cell.get("outputs", []):
+                for _, source in SOURCE.findall(output.get("data", {}).get("text/html", "")):
+                    if not (path.parent / html.unescape(source)).exists():
+                        absent.append(i)
         if absent and self.films:
             start = time.perf_counter()
             part = copy.deepcopy(notebook)
@@ -163,6 +171,8 @@ class Site:
             print(f"{path.stem}: films made in {time.perf_counter() - start:.0f} s", flush=True)
 
     def build(self, target: Path) -> None:
+        from dirfa_edu import paper
+
         chapters = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
         docs = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").glob("*.md"))
         files = docs + RESULTS + SHEETS
@@ -174,7 +184,9 @@ class Site:
             self.chapter(path)
         for place in files:
             self.page(place)
-        self.write("ledger.md", ledger(self.rooms))
+        self.write("ledger.md", "# The paper ledger\n\nEvery equation, figure, table, number and claim of DIRFA: where "
+                   "it is taught, where it is coded, and what became of it here.\n\n"
+                   + linked(paper.markdown(), self.rooms) + "\n")
         self.write("results.md", "# Results\n\nWhat `dirfa-edu reproduce` trained and measured, beside the paper's "
                    f"numbers.\n\n{listing(RESULTS)}\n\n{toctree(RESULTS)}")
         for name, room in self.rooms.items():
@@ -183,16 +195,18 @@ class Site:
         self.write("api/index.md", site_api.index_page(self.rooms) + "\n" + toctree(api[1:]))
         self.copy("data_samples/pictures/talk.png", self.pages)
         beside = ["ledger.md", *docs, "results.md", "api/index.md", *SHEETS]
+        titles = {place: title(self.pages / place) for place in beside}
         landing = (PAGE / "index.md").read_text(encoding="utf-8")
         landing = landing.replace("{{CHAPTERS}}", chapter_table(chapters)).replace("{{BESIDE}}", "\n".join(
-            f"* [{title(self.pages / place)}]({place})" for place in beside))
-        self.write("index.md", landing + "\n" + toctree(notebooks, "Chapters") + toctree(beside, "Beside the chapters"))
+            f"* [{words}]({place})" for place, words in titles.items()))
+        self.write("index.md", landing + "\n" + toctree(notebooks, "Chapters") + toctree(
+            beside, "Beside the chapters", titles))
         made = self.pages.parent / "html"
         subprocess.run([sys.executable, "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going", "-c", PAGE,
                         "-D", f"html_extra_path={self.extra}", "-d", self.pages.parent / "doctrees", self.pages, made],
                        check=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(made, target, ignore=shutil.ignore_patterns(".buildinfo", "objects.inv"))
+        shutil.copytree(made, target, ignore=shutil.ignore_patterns("_sources", ".buildinfo*", "objects.inv", "*.map"))
 
 
 def explorer_calls(source: str) -> list[str]:
@@ -210,15 +224,19 @@ def raw(text: str):
     return nbformat.v4.new_output("display_data", {"text/html": text})
 
 
-def toctree(places: list[str], caption: str = "") -> str:
-    """The pages in the side bar, in order."""
-    head = f":caption: {caption}\n" if caption else ""
-    return "```{toctree}\n:hidden:\n" + head + "".join(f"/{Path(p).with_suffix('')}\n" for p in places) + "```\n"
+def toctree(places: list[str], caption: str = "", titles: dict[str, str] | None = None) -> str:
+    """The pages in the side bar, in order, under their own headings or under `titles`."""
+    lines = ["```{toctree}", ":hidden:", *([f":caption: {caption}"] if caption else [])]
+    for place in places:
+        name = f"/{Path(place).with_suffix('')}"
+        lines.append(f"{titles[place]} <{name}>" if titles and place in titles else name)
+    return "\n".join([*lines, "```\n"])
 
 
 def title(path: Path) -> str:
-    """A page's first heading."""
-    return re.search(r"^# (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)[1]
+    """A page's first heading; that of a model card is its file's name."""
+    heading = re.search(r"^# (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)[1]
+    return f"Model card: {heading.split('.')[0]}" if heading.endswith(".safetensors") else heading
 
 
 def listing(places: list[str]) -> str:
@@ -237,19 +255,15 @@ def chapter_table(chapters: list[Path]) -> str:
     return "\n".join(lines)
 
 
-def ledger(rooms: dict) -> str:
-    """The paper ledger with a link from each row to its chapter and to its function."""
-    from dirfa_edu import paper
-
+def linked(table: str, rooms: dict, up: str = "") -> str:
+    """A table of the ledger's kind with a link from each chapter's name and from each `room.function`."""
     def entry(found):
         room, _, name = found[1].partition(".")
         known = site_api.find(room, name, rooms)
-        return site_api.entry_link(known, "").replace(f"`{known.name}`", f"`{found[1]}`") if known else found[0]
+        return site_api.entry_link(known, up).replace(f"`{known.name}`", f"`{found[1]}`") if known else found[0]
 
-    table = re.sub(r"`(\w+(?:\.\w+)+)`", entry, paper.markdown())
-    table = site_api.CHAPTER.sub(lambda found: site_api.chapter_link(found[0], ""), table)
-    return ("# The paper ledger\n\nEvery equation, figure, table, number and claim of DIRFA: where it is taught, where "
-            f"it is coded, and what became of it here.\n\n{table}\n")
+    table = re.sub(r"`(\w+(?:\.\w+)+)`", entry, table)
+    return re.sub(r"(?<=\| )" + site_api.CHAPTER.pattern, lambda found: site_api.chapter_link(found[0], up), table)
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[1]
 RUNTIME = """torch numpy scipy numba librosa soundfile soxr av ai-edge-litert safetensors tqdm typer lightning-fabric
     matplotlib seaborn ipython ipykernel ipywidgets jupyterlab nbval setuptools""".split()
-DEV = """pytest pytest-timeout nbclient nbformat jupytext playwright axe-playwright-python ruff codespell packaging PyYAML
-    tensorboard sphinx myst-nb sphinx-book-theme latex2mathml""".split()
+DEV = """pytest pytest-timeout nbclient nbformat jupytext playwright axe-playwright-python ruff codespell packaging
+    PyYAML tensorboard sphinx myst-nb sphinx-book-theme latex2mathml""".split()
 HEAD = "# Exact pins, written by `python tools/lock.py`. Python 3.11 or newer.\n"
 
 

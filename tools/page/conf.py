@@ -22,6 +22,7 @@ myst_dmath_double_inline = True
 myst_heading_anchors = 3
 
 html_theme = "sphinx_book_theme"
+templates_path = ["templates"]
 html_static_path = ["static"]
 html_favicon = "static/favicon.svg"
 html_css_files = ["course.css"]
@@ -33,6 +34,7 @@ html_context = {"default_mode": "light"}  # the figures are drawn on white
 html_theme_options = {
     "use_download_button": False, "use_fullscreen_button": False, "home_page_in_toc": True, "show_navbar_depth": 1,
     "search_bar_text": "Search the course", "toc_title": "On this page",
+    "navbar_persistent": [],  # one search button, in the side bar
 }
 
 

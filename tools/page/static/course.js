@@ -1,3 +1,6 @@
+// A page opened from disk may not fetch others, so search shows its hits without their first lines there.
+if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
 // A flip-book says how high it is; its frame grows to fit. Messages work where the page is opened from disk, too.
 window.addEventListener("message", event => {
   for (const frame of document.querySelectorAll("iframe.flipbook"))
