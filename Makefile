@@ -2,7 +2,8 @@
 # make lab      JupyterLab on the eight notebooks
 # make report   the table of figures per notebook, in README.md
 # make class    what a teacher hands out or keeps, in class/: zips, slides, common errors, links
-# make test     unit tests, exercise checks, widgets, strict nbval over every notebook
+# make test     unit tests, exercise checks, widgets, page, strict nbval over every notebook
+# make site     the course as static pages, in site/
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -12,7 +13,7 @@ SPEECH ?= data_samples/speech/sonnet_2.wav
 PORTRAIT ?= data_samples/portraits/iris.png
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: demo lab test offline browser bench mutants notebooks report class corpus voices lint venv dev clean
+.PHONY: demo lab test offline browser bench mutants notebooks report class site corpus voices lint venv dev clean
 
 .venv/.installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or run make PYTHON=/path/to/python"; exit 1; }
@@ -36,7 +37,7 @@ lab: .venv/.installed
 	.venv/bin/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
 
 test: .venv/.dev
-	$(ENV) $(PY) -m pytest tests/unit tests/exercises tests/widgets tests/notebooks dirfa_edu --doctest-modules
+	$(ENV) $(PY) -m pytest tests/unit tests/exercises tests/widgets tests/notebooks tests/site dirfa_edu --doctest-modules
 	$(ENV) $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider -o addopts= -q $(NOTEBOOKS)
 
 # the same tests in a network namespace that holds the loopback interface alone
@@ -63,6 +64,10 @@ report: .venv/.dev
 class: .venv/.dev
 	$(ENV) $(PY) tools/build_class.py $(if $(REPOSITORY),--repository $(REPOSITORY)) $(if $(filter no,$(SOLUTIONS)),--no-solutions)
 
+# OMP_NUM_THREADS=1: the flip-books' faces are drawn one by one
+site: .venv/.dev
+	$(ENV) OMP_NUM_THREADS=1 $(PY) tools/build_site.py
+
 # the whole corpus again, from seeds and the shipped audio and phone times, and what differs from the shipped one
 corpus: .venv/.dev
 	$(ENV) OMP_NUM_THREADS=1 $(PY) data_samples/build/corpus.py tracks films compare --out runs/corpus
@@ -83,4 +88,4 @@ lint: .venv/.dev
 	.venv/bin/codespell dirfa_edu tests tools notebooks/src docs teaching README.md data_samples/README.md
 
 clean:
-	rm -rf demo runs class .mutants
+	rm -rf demo runs class site .mutants

@@ -148,14 +148,15 @@ class Explorer:
             ax.set_title(f"{vary} = {stop}", fontsize=8)
         return fig
 
-    def flipbook(self, path: str | Path) -> Path:
+    def flipbook(self, path: str | Path, title: str = "Flip-book", most: int = MAX_FRAMES) -> Path:
         """Write a page with range inputs and all pictures: no kernel, no network, keyboard works.
 
-        At most 81 pictures: parameters beyond that stay at their first stop.
+        At most `most` pictures: parameters beyond that stay at their first stop. Inside a frame the page tells its
+        parent how high it is, so that the frame can fit.
         """
         shown, count = {}, 1
         for name, stops in self.domain.items():
-            keep = stops if count * len(stops) <= MAX_FRAMES else stops[:1]
+            keep = stops if count * len(stops) <= most else stops[:1]
             shown[name] = keep
             count *= len(keep)
         frames = []
@@ -170,7 +171,8 @@ class Explorer:
         sizes = [len(stops) for stops in shown.values() if len(stops) > 1]
         page = (_PAGE.replace("@ROWS@", rows).replace("@SIZES@", json.dumps(sizes))
                 .replace("@FRAMES@", json.dumps(frames).replace("</", "<\\/"))
-                .replace("@FIRST@", frames[0][0]).replace("@ALT@", html.escape(frames[0][1])))
+                .replace("@TITLE@", html.escape(title)).replace("@FIRST@", frames[0][0])
+                .replace("@ALT@", html.escape(frames[0][1])))
         with atomic_path(path) as temporary:
             temporary.write_text(page, encoding="utf-8")
         return Path(path)
@@ -243,10 +245,12 @@ _NAMES = """const name = () => {
 };
 name();"""
 _PAGE = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Flip-book</title>
-<style>body{font-family:sans-serif;max-width:60em;margin:1em auto}label{display:inline-block;min-width:8em}
-input{width:20em}img{max-width:100%}</style>
-<main>@ROWS@
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<link rel="icon" href="data:,"><title>@TITLE@</title>
+<style>body{font-family:sans-serif;max-width:60em;margin:0 auto;padding:.5em 1em;background:#fff;color:#111}
+h1{font-size:1em}label{display:inline-block;min-width:8em}input{width:min(20em,60%);vertical-align:middle}
+img{max-width:100%}</style></head>
+<body><main><h1>@TITLE@</h1>@ROWS@
 <p><img id="picture" src="data:image/png;base64,@FIRST@" alt="@ALT@"></p><p id="words" role="status">@ALT@</p></main>
 <script>
 const frames = @FRAMES@, sizes = @SIZES@, inputs = [...document.querySelectorAll("input")];
@@ -265,5 +269,7 @@ function draw() {
 }
 inputs.forEach(input => input.addEventListener("input", draw));
 draw();
-</script></html>
+const tell = () => parent.postMessage({flipbookHeight: document.body.offsetHeight}, "*");
+if (parent !== window) new ResizeObserver(tell).observe(document.body);
+</script></body></html>
 """

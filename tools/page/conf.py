@@ -1,0 +1,68 @@
+"""Sphinx's settings for the course's page: nothing runs, nothing is loaded from the network, formulas are MathML."""
+
+import re
+from xml.sax.saxutils import quoteattr
+
+from docutils.nodes import SkipNode
+from latex2mathml.converter import convert
+
+project = html_title = "dirfa_edu"
+author = "The dirfa_edu authors"
+copyright = "the dirfa_edu authors; code MIT, text, pictures and data CC BY 4.0"
+language = "en"
+extensions = ["myst_nb"]
+smartquotes = False
+exclude_patterns = []
+
+nb_execution_mode = "off"
+nb_ipywidgets_js = {}  # the live widgets need a kernel: flip-books stand in their place
+nb_render_markdown_format = "myst"
+myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_dmath_double_inline = True
+myst_heading_anchors = 3
+
+html_theme = "sphinx_book_theme"
+templates_path = ["templates"]
+html_static_path = ["static"]
+html_favicon = "static/favicon.svg"
+html_css_files = ["course.css"]
+html_js_files = ["course.js"]
+html_math_renderer = "mathml"
+html_show_sourcelink = html_copy_source = html_show_sphinx = False
+html_use_index = html_domain_indices = False
+html_context = {"default_mode": "light"}  # the figures are drawn on white
+html_theme_options = {
+    "use_download_button": False, "use_fullscreen_button": False, "home_page_in_toc": True, "show_navbar_depth": 1,
+    "search_bar_text": "Search the course", "toc_title": "On this page",
+    "navbar_persistent": [],  # one search button, in the side bar
+}
+
+
+def mathml(tex: str, block: bool) -> str:
+    """A formula as MathML, with its TeX as alternative text; what the converter does not know is mended here."""
+    wanted = re.sub(r"\s+", " ", tex.strip())
+    spelt = re.sub(r"(\\math(?:cal|bb|bf|rm)) ?([A-Za-z])", r"\1{\2}", wanted)  # it needs the braces
+    # and it sets "log" without a space
+    spelt = re.sub(r"(\\log(?:_\{[^}]*\}|_\w)?)(?![a-z_]) ?(?=[A-Za-z0-9\\])(?!\\max)", r"\1\\,", spelt)
+    spelt = re.sub(r"\\text\{ ", r"\\ \\text{", spelt)
+    shown = convert(spelt, display="block" if block else "inline")
+    shown = re.sub(r"<mo>(∞|&#x0*221E;)</mo>", r"<mi>\1</mi>", shown)
+    shown = re.sub(r"(<mo>(?:=|&#x0*3D;)</mo>)<mo>(&#x0*2212;|−)</mo>", r'\1<mo form="prefix">\2</mo>', shown)
+    return shown.replace("<math ", f"<math alttext={quoteattr(wanted)} ", 1)
+
+
+def inline(translator, node):
+    translator.body.append(mathml(node.astext(), False))
+    raise SkipNode
+
+
+def display(translator, node):
+    # a formula wider than a telephone is scrolled, by keyboard too
+    translator.body.append(f'<div class="formula" tabindex="0" role="group" aria-label="formula">'
+                           f"{mathml(node.astext(), True)}</div>\n")
+    raise SkipNode
+
+
+def setup(app):
+    app.add_html_math_renderer("mathml", (inline, None), (display, None))
+    return {"parallel_read_safe": True}
