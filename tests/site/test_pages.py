@@ -71,7 +71,8 @@ def target(page: Page, address: str) -> tuple[Path, str]:
 
 
 def test_all_pages_are_there(pages):
-    wanted = {"index.html", "docs/ledger.html", "search.html", "results.html", "api/index.html", "data_samples/README.html"}
+    wanted = {"index.html", "search.html", "results.html", "api/index.html", "data_samples/README.html"}
+    wanted |= {f"docs/{name}.html" for name in ("ledger", "notation", "glossary")}
     wanted |= {f"notebooks/{name}.html" for name in CHAPTERS}
     wanted |= {f"api/{path.stem}.html" for path in (ROOT / "dirfa_edu").glob("[a-z]*.py")}
     wanted |= {f"data_samples/results/table{i}.html" for i in (1, 2, 4, 5)}
@@ -173,7 +174,7 @@ def test_functions_and_chapters_link_to_each_other(pages):
 
 
 def test_the_ledger_links_each_row(pages):
-    links, rooms, elsewhere = pages["docs/ledger.html"].links(), site_api.package(), pages["docs/glossary.html"].links()
+    links, rooms, elsewhere = pages["docs/ledger.html"].links(), site_api.package(), pages["docs/notation.html"].links()
     for row in paper.LEDGER:
         chapter = f"../notebooks/{row.notebook}.html"
         assert links.count(chapter) > elsewhere.count(chapter), "more than the side bar's"
