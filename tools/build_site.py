@@ -13,6 +13,7 @@ import ast
 import base64
 import copy
 import html
+import io
 import os
 import re
 import shutil
@@ -25,6 +26,7 @@ from pathlib import Path
 import nbformat
 import site_api
 from nbclient import NotebookClient
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "tools" / "page"
@@ -122,8 +124,9 @@ class Site:
         (self.extra / place).parent.mkdir(parents=True, exist_ok=True)
         (self.extra / place).write_bytes(base64.b64decode(data[kind]))
         alt = html.escape(metadata[kind]["alt"], quote=True)
-        return (f'<figure class="course-figure"><img src="{place.partition("/")[2]}" alt="{alt}" loading="lazy">'
-                f'<figcaption aria-hidden="true">{alt}</figcaption></figure>')
+        width, height = Image.open(self.extra / place).size  # said in advance, so that the text below does not jump
+        return (f'<figure class="course-figure"><img src="{place.partition("/")[2]}" alt="{alt}" width="{width}" '
+                f'height="{height}" loading="lazy"><figcaption aria-hidden="true">{alt}</figcaption></figure>')
 
     def flipbook(self, name: str) -> str:
         """The explorer's flip-book, drawn once, in a frame."""
@@ -140,9 +143,11 @@ class Site:
             start = time.perf_counter()
             made.flipbook(path, title=title, most=self.pictures)
             print(f"{path.name}: {path.stat().st_size // 1024} KB, {time.perf_counter() - start:.0f} s", flush=True)
-        return (f'<iframe class="flipbook" src="../flipbooks/{name}.html" title="{title}" height="480" loading="lazy">'
-                f'</iframe><p><a href="../flipbooks/{name}.html">{title}, on a page of its own</a>. Move its sliders '
-                "with the arrow keys.</p>")
+        picture = Image.open(io.BytesIO(made.picture(**made.default))).height
+        height = picture + 45 * len(made.domain) + 120  # about: the flip-book says it exactly, see course.js
+        return (f'<iframe class="flipbook" src="../flipbooks/{name}.html" title="{title}" height="{height}" '
+                f'loading="lazy"></iframe><p><a href="../flipbooks/{name}.html">{title}, on a page of its own</a>. '
+                "Move its sliders with the arrow keys.</p>")
 
     def player(self, shown: str) -> str:
         """A player whose file lies beside the page; where there is no file, a sentence instead of a dead player."""
