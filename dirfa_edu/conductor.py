@@ -31,7 +31,7 @@ FRAMES = 75  # drawn: the first three seconds
 FRAME = 17  # an open vowel in each of the clips
 STRIP = range(FRAME - 9, FRAME + 10, 3)  # frames of the film strip
 LIPS = "AU25"  # whose likelihood is shown
-CURVES = {LIPS: (0, 3.5), "AU12": (0, 3.5), "AU01": (0, 3.5), "AU45": (0, 4.5), "pose_Ry": (-0.15, 0.35)}
+CURVES = {LIPS: (-0.1, 3.5), "AU12": (-0.1, 3.5), "AU01": (-0.1, 3.5), "AU45": (-0.1, 4.5), "pose_Ry": (-0.15, 0.35)}
 COLOURS = 48  # of the film strip
 HEADS = 2, 7  # of the first layer: a steep one and the flattest
 
