@@ -47,6 +47,7 @@ def play(path: str | Path, label: str) -> None:
 
     kind = "video" if Path(path).suffix == ".mp4" else "audio"
     source = html.escape(Path(os.path.relpath(path)).as_posix(), quote=True)
-    tag = f'<{kind} controls src="{source}" aria-label="{html.escape(label, quote=True)}"></{kind}>'
+    name = html.escape(label, quote=True)  # twice: JupyterLab strips aria-label where a notebook is not trusted yet
+    tag = f'<{kind} controls src="{source}" aria-label="{name}" title="{name}"></{kind}>'
     words = f"<p>{tag}<br>{html.escape(label)}: {source}</p>"
     display({"text/html": words, "text/plain": f"Player: {label}"}, raw=True)

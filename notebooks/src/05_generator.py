@@ -617,8 +617,8 @@ print("better than copying the source for every unseen actor:", min(gains.values
 
 # %% [markdown]
 # ## Play with it
-# All 23 attributes of the shipped network, with the actor itself beside it. Its actor and pose sliders are those of chapter
-# 01. Look at the teeth, at the edge of the hair when the head turns, and at what happens when two Action Units meet.
+# All 23 attributes of the shipped network, with the actor itself beside it. Its actor and pose sliders are those of
+# chapter 01. Look at the teeth, at the edge of the hair when the head turns, and at what happens when two Action Units meet.
 # The presets are buttons; Tab and the arrow keys do all of it as well.
 
 # %% tags=["nbval-ignore-output"]

@@ -105,7 +105,7 @@ def test_a_player_points_to_its_file_and_has_a_label(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plots.play(tmp_path / "out" / "a.mp4", "sample 0")
     plots.play("b.ogg", 'a "quoted" label')
-    assert '<video controls src="out/a.mp4" aria-label="sample 0">' in shown[0]["text/html"]
+    assert '<video controls src="out/a.mp4" aria-label="sample 0" title="sample 0">' in shown[0]["text/html"]
     assert "<audio" in shown[1]["text/html"] and "&quot;quoted&quot;" in shown[1]["text/html"]
     assert shown[0]["text/plain"] == "Player: sample 0"
 
