@@ -36,9 +36,10 @@ SHEETS = ["data_samples/README.md", *(f"data_samples/models/{name}.md" for name 
     "mapper", "generator", "sync", "LICENSES"))]
 # Where all stops of an explorer would be more than 81 pictures, the page keeps these stops of a parameter. Without an
 # entry its last parameters stay at their first stop, and the chapter's text may ask for a slider that is not there.
-KEPT_STOPS = {"conductor_explorer": {"speech": ["map (synthetic)", "Austen (real)"], "slope": [1, 0], "k": ["per group", 1],
-                                     "temperature": ["per group", 1.5]},
-              "top_k_explorer": {"k": [10, 1, 500], "temperature": [1.0, 0.3, 1.5], "frame": [17, 40]}}
+KEPT_STOPS = {
+    "conductor_explorer": {"speech": ["map (synthetic)", "Austen (real)"], "slope": [1, 0], "k": ["per group", 1],
+                           "temperature": ["per group", 1.5]},
+    "top_k_explorer": {"k": [10, 1, 500], "temperature": [1.0, 0.3, 1.5], "frame": [17, 40]}}
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 SOURCE = re.compile(r'(<(?:audio|video)\b[^>]*?\bsrc=")([^"]+)"')
 
