@@ -36,23 +36,28 @@ def views(network: nn.Module, rows: int) -> tuple:
     token = array(network.embedding.weight if probabilistic else network.embedding.weight[:0]), pair(network.values)
     blocks = tuple((pair(b.norm_attention), pair(b.qkv, plain), pair(b.out, plain), pair(b.norm_feed),
                     pair(b.feed[0], plain), pair(b.feed[2], plain)) for b in network.blocks)
-    none = np.zeros((network.config.d_model, 0), np.float32), np.zeros(0, np.float32)
-    return audio, token, blocks, pair(network.norm), pair(network.head), pair(network.steps) if network.steps else none
+    none = plain(torch.zeros(network.config.d_model, 0)), plain(torch.zeros(0))
+    steps = pair(network.steps, plain) if network.steps else none
+    return audio, token, blocks, pair(network.norm), pair(network.head, plain), steps
 
 
 def frames(A: Tensor, y: Tensor, more: np.ndarray, D: int, weights: tuple, rings: tuple, bias: np.ndarray, slot: int,
            filled: int) -> Tensor:
-    """`frame` for several rows: audio A (n, 400), each for B / n rows, bins y (B, 23) -> hidden states (B, d)."""
-    audio, token, blocks, *_ = weights
+    """`frame` for several rows: audio A (n, 400), each for B / n rows, bins y (B, 23) -> logits (B, 23 D), or values
+    (B, 23)."""
+    audio, token, blocks, norm, head, steps = weights
     heard = np.stack([hear(row, audio) for row in A.numpy()]) + more  # (n, d)
     x = torch.from_numpy(tokens(heard.repeat(len(y) // len(A), axis=0), y.numpy(), D, token))  # (B, d)
     for (attention_norm, qkv, out, feed_norm, up, down), ring in zip(blocks, rings):
         mixed = torch.addmm(qkv[1], torch.from_numpy(normed(x.numpy(), attention_norm)), qkv[0])  # (B, 3 d)
         context = torch.from_numpy(attend(mixed.numpy(), ring, bias, slot, filled))
-        x = x + torch.addmm(out[1], context, out[0])
+        x += torch.addmm(out[1], context, out[0])
         hidden = torch.addmm(up[1], torch.from_numpy(normed(x.numpy(), feed_norm)), up[0])  # (B, 4 d)
-        x = x + torch.addmm(down[1], F.silu(hidden), down[0])
-    return x
+        x += torch.addmm(down[1], F.silu(hidden, inplace=True), down[0])
+    x = torch.from_numpy(normed(x.numpy(), norm))
+    logits, near = torch.addmm(head[1], x, head[0]), torch.addmm(steps[1], x, steps[0])
+    follow(logits.numpy(), near.numpy(), y.numpy(), D)
+    return logits
 
 
 @compiled
@@ -71,24 +76,39 @@ def frame(a: np.ndarray, y: np.ndarray, more: np.ndarray, D: int, weights: tuple
         x += product(silu(product(normed(x, feed_norm)[0], up)), down)
     x = normed(x, norm)
     logits, near = product(x[0], head), product(x[0], steps)
-    width = len(near) // y.shape[1]  # 2 reach + 1
-    for j in range(y.shape[1]):
-        for r in range(width):
-            there = y[0, j] + r - width // 2
-            if 0 <= there < D and y[0, j] < D:
-                logits[j * D + there] += near[j * width + r]
+    follow(logits.reshape(1, -1), near.reshape(1, -1), y, D)
     return logits
+
+
+@compiled
+def follow(logits: np.ndarray, near: np.ndarray, y: np.ndarray, D: int) -> None:
+    """Add near (B, 23 (2 reach + 1)) to logits (B, 23 D), in their place, about bins y (B, 23) of the frame before."""
+    width = near.shape[1] // y.shape[1]  # 2 reach + 1
+    for b in range(len(y)):
+        for j in range(y.shape[1]):
+            for r in range(width):
+                there = y[b, j] + r - width // 2
+                if 0 <= there < D and y[b, j] < D:
+                    logits[b, j * D + there] += near[b, j * width + r]
 
 
 @compiled
 def tokens(x: np.ndarray, y: np.ndarray, D: int, token: tuple) -> np.ndarray:
     """What is heard (B, d) plus what bins y (B, 23) of the frame before say, in its place."""
     embedding, values = token
+    J = y.shape[1]
+    fours = J // 4 * 4
     for b in range(len(x)):
-        level = np.zeros(y.shape[1], np.float32)
-        for j in range(y.shape[1]):
-            if len(embedding):
-                x[b] += embedding[j * (D + 1) + y[b, j]]
+        if len(embedding):
+            rows = np.arange(J) * (D + 1) + y[b]
+            for j in range(0, fours, 4):  # four at a time: memory is asked for the next before the last has come
+                r0, r1, r2, r3 = rows[j], rows[j + 1], rows[j + 2], rows[j + 3]
+                for n in range(x.shape[1]):
+                    x[b, n] = x[b, n] + embedding[r0, n] + embedding[r1, n] + embedding[r2, n] + embedding[r3, n]
+            for j in range(fours, J):
+                x[b] += embedding[rows[j]]
+        level = np.zeros(J, np.float32)
+        for j in range(J):
             if y[b, j] < D:  # bin D means "before the clip"
                 level[j] = np.float32(2 * y[b, j] + 1) / np.float32(D) - np.float32(1)
         x[b] += product(level, values)
@@ -135,10 +155,16 @@ def attend(mixed: np.ndarray, ring: np.ndarray, bias: np.ndarray, slot: int, fil
 def normed(x: np.ndarray, norm: tuple) -> np.ndarray:
     """Layer normalization of rows (B, d)."""
     gain, shift = norm
-    out = np.empty_like(x)
+    out, d = np.empty_like(x), x.shape[1]
     for b in range(len(x)):
-        centred = x[b] - x[b].mean()
-        out[b] = centred / np.float32(math.sqrt((centred * centred).mean() + 1e-5)) * gain + shift
+        mean, variance = np.float32(0), np.float32(0)
+        for i in range(d):  # numba adds up a loop's numbers several at a time, but not those of `x.mean()`
+            mean += x[b, i] / np.float32(d)
+        for i in range(d):
+            variance += (x[b, i] - mean) ** 2 / np.float32(d)
+        scale = np.float32(1 / math.sqrt(variance + 1e-5))
+        for i in range(d):
+            out[b, i] = (x[b, i] - mean) * scale * gain[i] + shift[i]
     return out
 
 

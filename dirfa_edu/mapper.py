@@ -242,11 +242,10 @@ class MappingNetwork(nn.Module):
                          self.steepness * (N_k ** -0.5 if config.bias_inside else 1.0))  # (H, tau)
         place = t % tau, min(t + 1, tau)  # of this frame's key and value, and how many frames there are
         if B == 1 and config.probabilistic:
-            logits = frame(A[0].numpy(), y.numpy(), more, config.bins, weights, rings, bias, *place)
-            return torch.from_numpy(logits).view(1, N_ATTRIBUTES, -1)  # (1, 23, D)
-        with torch.no_grad():
-            x = frames(A, y, more, config.bins, weights, rings, bias, *place)
-            return self.predict(x, y_previous)
+            out = torch.from_numpy(frame(A[0].numpy(), y.numpy(), more, config.bins, weights, rings, bias, *place))
+        else:
+            out = frames(A, y, more, config.bins, weights, rings, bias, *place)
+        return out.view(B, N_ATTRIBUTES, -1) if config.probabilistic else out
 
 
 def with_steepness(network: MappingNetwork, steepness: float) -> MappingNetwork:

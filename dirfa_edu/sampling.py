@@ -86,18 +86,20 @@ class Decoder:
         rows = samples * (2 if self.guided else 1)  # with guidance the second half of the rows never hears the audio
         self.rings, self.y = mapper.new_rings(rows), mapper.start(samples)[:, 0]
         self.weights = views(mapper, rows)
-        # attributes that share a k are cut together; noise comes for one such group after the other
-        self.alike, first = [], 0
-        self.begin = np.empty((samples, N_ATTRIBUTES), np.int64)  # where the noise of a row begins
+        # the noise of one sample after the other, for one group of attributes that share a k after the other
+        self.begin, self.stride = np.empty((samples, N_ATTRIBUTES), np.int64), np.empty(N_ATTRIBUTES, np.int64)
+        self.spans, first = [], 0
         for k in np.unique(self.k):
             columns = np.flatnonzero(self.k == k)
-            heat, top_p = (np.tile(x[columns], samples) for x in (self.heat, self.top_p))
-            space = np.empty((samples, len(columns), D), np.float32)
-            self.alike.append((columns, k, heat, top_p if (top_p < 1).any() else None, space))
-            self.begin[:, columns] = first + k * np.arange(len(heat)).reshape(samples, -1)
-            first += k * len(heat)
-        self.noise = np.empty((NOISE_BLOCK, first), np.float32)
-        self.rows = [np.tile(x, samples) for x in (self.heat, speed)]  # of all samples
+            self.stride[columns] = k * len(columns)  # numbers a frame
+            for generator in self.sources:
+                self.begin[len(self.spans) % samples, columns] = first + k * np.arange(len(columns))
+                span = slice(first, first + NOISE_BLOCK * k * len(columns))
+                self.spans.append((generator, span))
+                first = span.stop
+        self.noise = torch.empty(first)
+        k, heat, top_p, most = (np.tile(x, samples) for x in (self.k, self.heat, self.top_p, speed))
+        self.rows = k, heat, top_p if (top_p < 1).any() else None, most  # of all samples
 
     @torch.inference_mode()
     def step(self, A: Tensor) -> Tensor:
@@ -134,22 +136,16 @@ class Decoder:
 
     def _draw(self, logits: Tensor) -> Tensor:
         """Gumbel top-k, see `top_k_sample`: logits (samples, 23, D) -> bins (samples, 23)."""
-        if self.t % NOISE_BLOCK == 0:
-            for columns, k, *_ in self.alike:
-                for i, generator in enumerate(self.sources):
-                    noise = gumbel((NOISE_BLOCK, len(columns), k), generator).flatten(1).numpy()
-                    begin = self.begin[i, columns[0]]
-                    self.noise[:, begin:begin + noise.shape[1]] = noise
-        logits, (n, J, D) = logits.numpy(), logits.shape
-        least, kept = np.empty((n, J), np.float32), np.empty((n, J), np.int64)
-        for columns, k, heat, top_p, rows in self.alike:
-            np.take(logits, columns, axis=1, out=rows, mode="clip")  # (samples, c, D), `cut` mixes them up
-            cuts = cut(rows.reshape(-1, D), k, heat, top_p)
-            least[:, columns], kept[:, columns] = (part.reshape(n, -1) for part in cuts)
-        heat, most = self.rows
-        bins = draw(logits.reshape(-1, D), least.ravel(), kept.ravel(), heat, self.noise[self.t % NOISE_BLOCK],
-                    self.begin.ravel(), self.y.numpy().ravel(), most if self.t else np.full_like(most, NO_LIMIT))
-        return torch.from_numpy(bins).view(n, J)
+        frame = self.t % NOISE_BLOCK
+        if frame == 0:
+            for generator, span in self.spans:
+                gumbel(self.noise[span], generator)
+        k, heat, top_p, most = self.rows
+        rows = logits.flatten(0, 1).numpy()  # (samples * 23, D)
+        least, kept = cut(rows, k, heat, top_p)
+        bins = draw(rows, least, kept, heat, self.noise.numpy(), (self.begin + frame * self.stride).ravel(),
+                    self.y.numpy().ravel(), most if self.t else np.full_like(most, NO_LIMIT))
+        return torch.from_numpy(bins).view(self.y.shape)
 
     def values(self, bins: Tensor) -> np.ndarray:
         """Bins (..., 23) -> what comes out, float32 (..., 23): centroids (Eq. 4), scaled and offset on request."""

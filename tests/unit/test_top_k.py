@@ -25,7 +25,8 @@ def test_a_draw_is_the_best_of_the_k_likeliest_near_enough_and_of_equals_the_low
     logits[0] = 0
     heat, noise = rng.uniform(0.5, 2, 400).astype(np.float32), rng.gumbel(size=(400, k)).astype(np.float32)
     last, most = rng.integers(0, 20, 400), np.full(400, speed, np.float32)
-    drawn = draw(logits, *cut(logits.copy(), k, heat, None), heat, noise.ravel(), np.arange(0, 400 * k, k), last, most)
+    least, kept = cut(logits, np.full(400, k), heat, None)
+    drawn = draw(logits, least, kept, heat, noise.ravel(), np.arange(0, 400 * k, k), last, most)
     for row in range(400):
         kept = sorted(sorted(range(20), key=lambda j: (-logits[row, j], j))[:k])
         scores = [logits[row, j] / heat[row] + noise[row, m] for m, j in enumerate(kept)]
@@ -34,6 +35,16 @@ def test_a_draw_is_the_best_of_the_k_likeliest_near_enough_and_of_equals_the_low
             assert drawn[row] == kept[max(near, key=lambda m: scores[m])]
         else:  # no leap, though the distribution asks for one
             assert drawn[row] in kept and abs(drawn[row] - last[row]) == min(abs(j - last[row]) for j in kept)
+
+
+@pytest.mark.parametrize("size", [0, 1e-42, 1, 1e9, 1e35])
+@pytest.mark.parametrize("k", [1, 10, 499, 500])
+def test_the_cut_leaves_k_whatever_the_size_of_the_logits(size, k):
+    logits = (size * np.random.default_rng(k).normal(size=(20, 500))).astype(np.float32)
+    logits[10:] = logits[10:].round()  # with equals
+    least, kept = cut(logits, np.full(20, k), np.ones(20, np.float32), None)
+    kth = -np.sort(-logits, axis=1)[:, k - 1]
+    assert (((logits >= least[:, None]).sum(1) == k) | (least == kth)).all() and (kept == k).all()
 
 
 def test_k_1_is_the_most_likely_bin_whatever_the_noise():
