@@ -194,7 +194,7 @@ plots.show(fig, alt="Four curves over five seconds: lips part with the vowels, b
 # Move a face yourself. Arrow keys work once a slider has the focus. Which of the three sliders changes most pixels?
 
 # %% tags=["nbval-ignore-output"]
-explorers.face_explorer().show()
+explorers.face_explorer().show(dpi=54)
 
 # %%
 moved = {}
