@@ -17,7 +17,8 @@ def _discriminator():
 
     generator = torch.Generator().manual_seed(5)
     real, fake = (torch.randn(4, 3, generator=generator).requires_grad_() for _ in range(2))
-    return (lambda image: 0.3 + 0.8 * image), real, fake
+    weight = torch.tensor(0.8, requires_grad=True)  # what D learns
+    return (lambda image: 0.3 + weight * image), real, fake, weight
 
 
 @exercise("05_generator", 2)
@@ -26,7 +27,7 @@ def discriminator_loss(function: Callable) -> str:
     def right(D, real, fake):
         return 0.5 * (D(real) - 1).square().mean() + 0.5 * D(fake).square().mean()
 
-    D, real, fake = _discriminator()
+    D, real, fake, weight = _discriminator()
     sentence = judge(function, right, [(D, real, fake)], [
         ("the labels are exchanged, as Eq. 8 prints them: standard LSGAN pulls real to 1 and fake to 0",
          lambda D, r, f: 0.5 * D(r).square().mean() + 0.5 * (D(f) - 1).square().mean()),
@@ -40,18 +41,19 @@ def discriminator_loss(function: Callable) -> str:
         ("the scores are summed: take their mean", lambda D, r, f: right(D, r, f) * D(r).numel()),
     ], "real to 1, fake to 0, and G is not moved by it")
     if sentence.startswith("right"):
-        loss = function(D, real, fake)
-        if getattr(loss, "requires_grad", False):
-            loss.backward()
-        if fake.grad is not None and fake.grad.abs().sum() > 0:
+        reached = _gradients(function, (D, real, fake), (fake, weight))
+        wanted = _gradients(right, (D, real, fake), (fake, weight))
+        if reached[0] != 0:
             return "not right: the value is right, but the gradient reaches G: call fake.detach() before D"
+        if abs(reached[1] - wanted[1]) > 1e-5:
+            return "not right: the value is right, but D does not learn from it: detach before D, not after"
     return sentence
 
 
 @exercise("05_generator", 3)
 def generator_loss(function: Callable) -> str:
     """generator_loss(D, fake) -> LSGAN for G: fake scores to 1, with the gradient left in."""
-    D, _, fake = _discriminator()
+    D, _, fake, _ = _discriminator()
     sentence = judge(function, lambda D, f: 0.5 * (D(f) - 1).square().mean(), [(D, fake)], [
         ("G is pulled to D's label for fake, 0: it should be taken for real, 1",
          lambda D, f: 0.5 * D(f).square().mean()),
@@ -59,11 +61,21 @@ def generator_loss(function: Callable) -> str:
         ("the sign is turned: G minimises the distance to 1", lambda D, f: -0.5 * D(f).square().mean()),
         ("the difference is not squared: LSGAN is least squares", lambda D, f: 0.5 * (D(f) - 1).abs().mean()),
     ], "G wants its pictures taken for real")
-    if sentence.startswith("right"):
-        loss = function(D, fake)
-        if not getattr(loss, "requires_grad", False):
-            return "not right: the value is right, but no gradient reaches G: do not detach here"
+    if sentence.startswith("right") and _gradients(function, (D, fake), (fake,))[0] == 0:
+        return "not right: the value is right, but no gradient reaches G: do not detach here"
     return sentence
+
+
+def _gradients(loss: Callable, given: tuple, of: tuple) -> list[float]:
+    """The sum of the sizes of the gradient that a loss sends to each tensor, also where gradients are switched off."""
+    import torch
+
+    with torch.enable_grad():
+        value = loss(*given)
+        if not getattr(value, "requires_grad", False):
+            return [0.0] * len(of)
+        return [0.0 if grad is None else float(grad.abs().sum())
+                for grad in torch.autograd.grad(value, of, allow_unused=True)]
 
 
 @exercise("05_generator", 1)

@@ -243,7 +243,10 @@ WRONG = {
         (lambda x, k: torch.tensor(x).topk(k).values.softmax(0), "keep all D places"),
         (lambda x, k: (top_k_torch(x, k) > 0) / k, "equally likely")],
     "discriminator_loss": [
-        (lambda D, r, f: 0.5 * (D(r) - 1).square().mean() + 0.5 * D(f).square().mean(), "detach"),
+        (lambda D, r, f: 0.5 * (D(r) - 1).square().mean() + 0.5 * D(f).square().mean(), "before D"),
+        (lambda D, r, f: 0.5 * (D(r) - 1).square().mean() + 0.5 * D(f).detach().square().mean(), "not after"),
+        (lambda D, r, f: 0.5 * (D(r.detach()).detach() - 1).square().mean() + 0.5 * D(f.detach()).square().mean(),
+         "does not learn"),
         (lambda D, r, f: 0.5 * D(r).square().mean() + 0.5 * (1 - D(f.detach())).square().mean(), "exchanged"),
         (lambda D, r, f: (D(r) - 1).square().mean() + D(f.detach()).square().mean(), "1/2"),
         (lambda D, r, f: 0.5 * (D(r) - 1).square().mean(), "only the real"),
@@ -422,6 +425,14 @@ def test_each_misconception_of_the_bank_earns_its_own_sentence(name, monkeypatch
     checks.all_checks()[name].verdict(lambda *given: ...)
     for sentence, wrong in banks[0]:
         assert checks.all_checks()[name].verdict(wrong) == f"not right: {sentence}"
+
+
+@pytest.mark.parametrize("name", ["discriminator_loss", "generator_loss"])
+def test_gradients_are_judged_where_a_notebook_has_switched_them_off(name):
+    with torch.no_grad():
+        test_right_answers_are_accepted(name, 0)
+        for i in range(len(WRONG[name])):
+            test_wrong_answers_are_rejected_with_a_sentence_that_names_the_misconception(name, i)
 
 
 def test_a_function_that_writes_into_its_input_spoils_no_other_case():
