@@ -4,6 +4,7 @@ Notebook: 00_tour.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 REPRODUCED = "reproduced"
 TOY = "at toy scale"
@@ -141,5 +142,5 @@ def markdown(rows: list[Row] | None = None, notebooks: str = "") -> str:
         status = f"{row.status}: {row.note}" if row.note and row.status != CHOICE else row.note or row.status
         heading = row.section.replace(" ", "-")  # as JupyterLab names a heading's place
         taught = f"[{row.notebook[:2]} {row.section}]({notebooks}{row.notebook}.ipynb#{heading})"
-        lines.append(f"| {row.item} | {row.what} | {taught} | `{row.function}` | `{row.test}` | {status} |")
+        lines.append(f"| {row.item} | {row.what} | {taught} | `{row.function}` | `{Path(row.test).stem}` | {status} |")
     return "\n".join(lines)

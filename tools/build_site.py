@@ -37,7 +37,7 @@ SHEETS = ["data_samples/README.md", *(f"data_samples/models/{name}.md" for name 
 # Where all stops of an explorer would be more than 81 pictures, the page keeps these stops of a parameter. Without an
 # entry its last parameters stay at their first stop, and the chapter's text may ask for a slider that is not there.
 KEPT_STOPS = {
-    "conductor_explorer": {"speech": ["map (synthetic)", "Austen (real)"], "slope": [1, 0], "k": ["per group", 1],
+    "conductor_explorer": {"speech": ["synthetic map", "real Austen"], "slope": [1, 0], "k": ["per group", 1],
                            "temperature": ["per group", 1.5]},
     "top_k_explorer": {"k": [10, 1, 500], "temperature": [1.0, 0.3, 1.5], "frame": [17, 40]}}
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)\s]*)?\)")
@@ -138,7 +138,9 @@ class Site:
         made = getattr(explorers, name)()
         for parameter, kept in KEPT_STOPS.get(name, {}).items():
             stops = made.domain[parameter]
-            made.domain[parameter] = [stop for stop in stops if stop in kept] or stops[:1]
+            if not set(kept) <= set(stops):
+                raise ValueError(f"KEPT_STOPS names a stop of {parameter} that {name} does not have: {kept} of {stops}")
+            made.domain[parameter] = [stop for stop in stops if stop in kept]
         title = "Flip-book: " + name.removesuffix("_explorer").replace("_", " ")
         path = self.extra / "flipbooks" / f"{name}.html"
         if not path.exists():

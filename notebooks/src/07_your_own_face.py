@@ -337,7 +337,7 @@ plots.show(fig, alt="Portrait, the same moment free and with the pinned smile, a
 # chapter 06 measures them apart. Look at the curves after 2.0 s too: nobody holds the smile any more, and it goes on from
 # its own past, as smiles do.
 #
-# All of it in one figure, which you met in the tour: choose *Austen (real)*, the voice of this chapter. Pin AU45, and the
+# All of it in one figure, which you met in the tour: choose *real Austen*, the voice of this chapter. Pin AU45, and the
 # eyes close while the lips go on. Pin the yaw: which attributes do not care? Then look for the setting with the most
 # convincing face, and make its film.
 
