@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dirfa_edu.files import InputError
 from dirfa_edu.top_k import cut, draw, top_k_sample
 
 
@@ -61,3 +62,26 @@ def test_top_p_keeps_the_fewest_bins_that_hold_p():
     expected = 40_000 * p[kept].double() / p[kept].sum()
     assert ((counts[kept] - expected) ** 2 / expected).sum() < 13.8
     assert (top_k_sample(p.log().expand(100, -1), 5, top_p=0.01) == 1).all()  # never fewer than one
+
+
+def test_rows_are_drawn_independently_and_a_seed_repeats_them():
+    logits = torch.zeros(60_000, 3)
+    draws, again, other = (top_k_sample(logits, k=3, generator=torch.Generator().manual_seed(seed))
+                           for seed in (0, 0, 1))
+    assert torch.equal(draws, again) and not torch.equal(draws, other)
+    pairs = torch.bincount(3 * draws[::2] + draws[1::2], minlength=9).double()  # of neighbouring rows
+    expected = 30_000 / 9
+    assert ((pairs - expected) ** 2 / expected).sum() < 26.1  # chi-square, 8 degrees of freedom, p > .001
+
+
+def test_a_batch_of_any_shape_is_drawn_row_by_row():
+    logits = torch.randn(2, 5, 4, 7, generator=torch.Generator().manual_seed(1))
+    alone, batch = (top_k_sample(x, k=3, temperature=0.7, top_p=0.9, generator=torch.Generator().manual_seed(2))
+                    for x in (logits.flatten(0, 2), logits))
+    assert batch.shape == (2, 5, 4) and torch.equal(batch.flatten(), alone)
+
+
+@pytest.mark.parametrize("settings", [(0, 1.0, 1.0), (3, 0.0, 1.0), (3, -1.0, 1.0), (3, 1.0, 0.0), (3, 1.0, 1.1)])
+def test_settings_that_leave_nothing_to_draw_from_are_refused(settings):
+    with pytest.raises(InputError, match="k >= 1"):
+        top_k_sample(torch.zeros(1, 5), *settings)
