@@ -73,6 +73,23 @@ def test_the_loss_attribute_by_attribute_has_value_and_gradients_of_the_loss_in_
     assert found[0][1][1, 15:].abs().max() == 0  # padding teaches nothing
 
 
+def test_in_half_precision_the_loss_is_summed_in_full_and_teaches_the_same():
+    g = torch.Generator().manual_seed(0)
+    x, W, b = (torch.randn(size, generator=g) for size in ((4, 40, 6), (6, 23 * 9), (23 * 9,)))
+    y = torch.randint(0, 9, (4, 40, 23), generator=g)
+    found = []
+    for half in (False, True):
+        parts = [part.clone().requires_grad_() for part in (x, W, b)]
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = losses.head_cross_entropy(*parts, y)
+        loss.backward()
+        assert loss.dtype == torch.float32 and all(part.grad.dtype == torch.float32 for part in parts)
+        found.append([loss.item()] + [part.grad for part in parts])
+    assert found[0][0] != found[1][0] == pytest.approx(found[0][0], rel=2e-3)
+    for full, rough in zip(found[0][1:], found[1][1:]):
+        assert (full - rough).norm() < 0.02 * full.norm()
+
+
 def test_ordinal_targets_forgive_a_near_miss_more_than_a_far_one():
     y = torch.full((1, 1, 23), 250)
     near, far = torch.zeros(1, 1, 23, 500), torch.zeros(1, 1, 23, 500)
@@ -111,8 +128,8 @@ def test_perceptual_is_zero_on_equal_features_and_blind_to_level_size():
 def test_perceptual_weighs_pictures_and_levels_alike_and_is_a_share_of_the_targets_features():
     faint, strong = torch.full((1, 4, 8, 8), 0.1), torch.full((1, 4, 8, 8), 10.0)
     target = [torch.cat([faint, strong]), torch.cat([strong, faint])[..., :2]]
-    generated = [torch.cat([1.2 * faint, 0.6 * strong]), torch.cat([strong, 1.2 * faint])[..., :2]]
-    assert losses.perceptual(target, generated).item() == pytest.approx((0.2 + 0.4 + 0 + 0.2) / 4, rel=1e-4)
+    generated = [torch.cat([1.2 * faint, 0.6 * strong]), torch.cat([1.1 * strong, faint])[..., :2]]
+    assert losses.perceptual(target, generated).item() == pytest.approx((0.2 + 0.4 + 0.1 + 0) / 4, rel=1e-4)
     dark = [torch.zeros(1, 4, 8, 8)]
     assert losses.perceptual(dark, dark).item() == 0  # features that are all 0 divide nothing by 0
 
@@ -178,10 +195,12 @@ def test_a_kept_picture_still_teaches_the_painter_and_a_saturated_choice_costs()
         1.5 * losses.pixel(target, other).item() + 0.009, rel=1e-5)
 
 
-def test_keypoints_within_a_third_of_a_unit_push_each_other_away():
-    points = torch.tensor([[[0.0, 0, 0], [0, 0.3, 0], [0, 0, 1]], [[0, 0, 0], [1, 0, 0], [0, 0, 0]]])
-    assert losses.keypoint_spread(points).item() == pytest.approx((0.01 + 0.1) / 6)  # of 3 + 3 pairs two are near
-    assert losses.keypoint_spread(points, apart=0.5).item() == pytest.approx((0.41 + 0.5) / 6)
+def test_keypoints_within_a_third_of_a_unit_push_each_other_away_wherever_they_are():
+    points = torch.tensor([[[0.0, 0, 0], [0, 0.3, 0], [0, 0, 1], [2, 2, 2]],
+                           [[0.0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 2, 2]]])  # two of 6 + 6 pairs are near
+    for place in (torch.zeros(3), torch.tensor([1.0, -2, 3])):
+        assert losses.keypoint_spread(points + place).item() == pytest.approx((0.01 + 0.1) / 12, rel=1e-4)
+        assert losses.keypoint_spread(points + place, apart=0.5).item() == pytest.approx((0.41 + 0.5) / 12, rel=1e-4)
 
 
 def test_keypoints_that_turn_with_the_picture_cost_nothing_and_others_their_distance():

@@ -163,7 +163,7 @@ def test_lmd_skips_frames_without_a_face_and_drops_depth():
     b[..., 2] += rng(9).random((3, 468)) * 50
     b[1] = np.nan
     assert metrics.lmd(a, b) == pytest.approx(0, abs=1e-9)
-    a[2, 7] = np.nan  # one point is enough, in either clip
+    a[2, 61] = np.nan  # one corner of the mouth is enough, in either clip
     assert metrics.lmd(a, b) == pytest.approx(0, abs=1e-9)
     with pytest.raises(InputError, match="no frame"):
         metrics.lmd(a, np.full_like(a, np.nan))
@@ -348,8 +348,16 @@ def test_a_frozen_or_a_strange_face_covers_little():
     assert metrics.coverage(strange, draws)["upper"] == 0
     assert metrics.coverage(np.repeat(draws[:1], 10, axis=0), draws)["blink"] < 0.8 * alike["blink"]
     assert metrics.coverage(frozen, 5 + draws)["pose"] < alike["pose"]
+    metrics.coverage(frozen, draws[:4])  # each draw has three others
     with pytest.raises(InputError):
         metrics.coverage(frozen, draws[:3])
+
+
+def test_coverage_forgives_a_step_of_openfaces_precision_in_every_attribute_and_no_more():
+    draws = np.repeat(rng(20).normal(size=(1, 30, 23)), 5, axis=0)  # the truth may do one thing alone
+    step = np.r_[np.full(17, 0.01), np.full(3, 0.001), np.full(3, 0.1)]
+    for share, covered in ((0, 1), (0.99, 1), (1.05, 0)):
+        assert set(metrics.coverage(draws[:2] + share * step, draws).values()) == {covered}
 
 
 def test_dynamics_are_compared_with_their_sign():

@@ -33,8 +33,9 @@ def test_same_seed_same_animation_and_samples_differ(mapper):
     assert np.abs(first - generate(mapper, A, 3, seed=6)).mean() > 0.01
 
 
-def test_sample_i_does_not_depend_on_how_many_are_drawn(mapper):
-    alone, many = generate(mapper, A, 1, seed=1)[0], generate(mapper, A, 4, seed=1)[0]
+@pytest.mark.parametrize("settings", [{}, {"guidance": 1.0, "top_p": 0.8}])
+def test_sample_i_does_not_depend_on_how_many_are_drawn(mapper, settings):
+    alone, many = generate(mapper, A, 1, seed=1, **settings)[0], generate(mapper, A, 4, seed=1, **settings)[0]
     assert np.array_equal(alone, many)
 
 
@@ -161,6 +162,7 @@ def test_unless_told_otherwise_each_group_has_its_own_k_and_temperature_and_noth
         assert (told.k[GROUPS["pose"]] == 9).all() and (told.k[GROUPS["lips"]] == D).all()  # not scaled, D at most
         assert (Decoder(net, 1, top_k=0.2).k == 1).all()
     assert (decoder.heat[GROUPS["lips"]] == 0.5).all() and (decoder.heat[GROUPS["pose"]] == 1).all()
+    assert len(Decoder(net).y) == 3
     plain = generate(mapper, A[:12])
     assert np.array_equal(plain, generate(mapper, A[:12], 3, seed=0, guidance=0, top_p=1, smooth=0))
 
@@ -208,3 +210,9 @@ def test_a_stream_is_one_sample_at_the_gain_of_1_and_before_a_frame_is_ready_it_
     told.feed(SPEECH[:10])
     later, same = (np.concatenate([s.feed(SPEECH[10:8000]), s.finish()], axis=1) for s in (stream, told))
     assert later.shape == (1, 13, 23) and np.array_equal(later, same)
+
+
+def test_progress_sees_every_frame_and_doubles_are_heard_like_floats(mapper):
+    seen = []
+    Y = generate(mapper, A[:9].astype(np.float64), 1, progress=lambda frames: (seen.append(x) or x for x in frames))
+    assert len(seen) == 9 and np.array_equal(Y, generate(mapper, A[:9], 1))

@@ -85,3 +85,11 @@ def test_a_batch_of_any_shape_is_drawn_row_by_row():
 def test_settings_that_leave_nothing_to_draw_from_are_refused(settings):
     with pytest.raises(InputError, match="k >= 1"):
         top_k_sample(torch.zeros(1, 5), *settings)
+
+
+def test_top_p_is_probability_at_the_temperature_wherever_the_logits_lie():
+    p = torch.tensor([0.01, 0.16, 0.25, 0.09, 0.49])  # at temperature 2 as their roots 1 : 4 : 5 : 3 : 7, of 20
+    for shift in (0, -400, 400):
+        for top_p, kept in ((0.34, {4}), (0.36, {4, 2}), (0.59, {4, 2}), (0.61, {4, 2, 1}), (0.94, {4, 2, 1, 3})):
+            draws = top_k_sample((p.log() + shift).expand(400, -1), 5, 2.0, top_p, torch.Generator().manual_seed(0))
+            assert set(draws.tolist()) == kept
