@@ -62,6 +62,7 @@ def test_top_p_keeps_the_fewest_bins_that_hold_p():
     expected = 40_000 * p[kept].double() / p[kept].sum()
     assert ((counts[kept] - expected) ** 2 / expected).sum() < 13.8
     assert (top_k_sample(p.log().expand(100, -1), 5, top_p=0.01) == 1).all()  # never fewer than one
+    assert (top_k_sample(p.log().expand(100, -1), 2, top_p=0.5) == 1).all()  # of the two likeliest it holds 4 / 7
 
 
 def test_rows_are_drawn_independently_and_a_seed_repeats_them():
