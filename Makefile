@@ -52,7 +52,8 @@ bench: .venv/.dev
 	OMP_NUM_THREADS=1 $(PY) -m pytest tests/benchmarks -s
 
 mutants: .venv/.dev
-	OMP_NUM_THREADS=1 $(PY) tools/mutants.py
+	$(ENV) $(PY) -m pip install -q mutmut==3.8.1
+	$(PY) tools/mutants.py
 
 notebooks: .venv/.dev
 	$(ENV) $(PY) tools/build_notebooks.py

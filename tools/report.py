@@ -66,8 +66,8 @@ def table(rows: dict[str, dict]) -> str:
     if proof.exists():
         found = json.loads(proof.read_text())
         rooms = ", ".join(f"{room} {each['score']:.0%}" for room, each in found["rooms"].items())
-        lines += ["", f"Of the faults planted in five rooms the tests find {found['score']:.0%} ({rooms}): "
-                  f"`{found['command']}`, {found['date']}."]
+        lines += ["", f"Of the faults that mutmut plants in {len(found['rooms'])} rooms the tests find "
+                  f"{found['score']:.0%} ({rooms}): `{found['command']}`, {found['date']}."]
     return "\n".join(lines)
 
 

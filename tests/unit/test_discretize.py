@@ -56,6 +56,33 @@ def test_values_outside_clip_and_bad_values_are_refused(tracks):
 
 def test_pose_range_is_the_quantile_not_the_extreme(tracks):
     tracks[0][5, 18] = 40.0
+    for track in tracks:
+        track[:, 19] *= 50  # each pose has its own range
     bins = Discretizer.fit(tracks)
     assert bins.high[18] < 1
     assert (bins.high[:17] == 5).all() and (bins.low[:17] == 0).all()
+    Y = np.concatenate(tracks)
+    for j in range(17, 23):  # 1 in 1000 of 1200 frames: one frame is below, one above
+        assert (Y[:, j] < bins.low[j]).sum() <= 2 and (Y[:, j] > bins.high[j]).sum() <= 2
+        assert bins.low[j] < np.sort(Y[:, j])[2] and bins.high[j] > np.sort(Y[:, j])[-3]
+
+
+def test_a_step_is_what_99_percent_of_an_attributes_moves_stay_below(tracks):
+    """Moves from frame to frame, of each attribute by itself, within clips and not across; standing still is none."""
+    ramp = np.cumsum(np.arange(102))  # moves of 1 .. 101
+    tracks[0][:102, 20], tracks[0][102:, 20] = ramp, ramp[-1]
+    tracks[1][:, 20], tracks[2][:, 20] = -1e6, 1e6
+    tracks[1][:, 3] = tracks[2][:, 3] = tracks[0][:, 3] = 2.0
+    step = Discretizer.fit(tracks).step
+    assert step.shape == (23,) and step[20] == pytest.approx(100)
+    assert step[3] == np.inf  # never moved: no limit is known
+
+
+def test_two_bins_are_enough_and_a_pose_that_never_moves_is_named(tracks):
+    assert Discretizer.fit(tracks, 2).encode(np.r_[np.full(17, 2.4), np.zeros(6)])[:17].tolist() == [0] * 17
+    for track in tracks:
+        track[:, 19] = 3.0
+    with pytest.raises(InputError, match="attribute 19 never moves"):
+        Discretizer.fit(tracks)
+    with pytest.raises(InputError, match="at least one"):
+        Discretizer.fit([])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from dirfa_edu import losses
+from dirfa_edu.files import InputError
 
 
 def test_cross_entropy_is_the_mean_of_minus_log_p():
@@ -72,6 +73,23 @@ def test_the_loss_attribute_by_attribute_has_value_and_gradients_of_the_loss_in_
     assert found[0][1][1, 15:].abs().max() == 0  # padding teaches nothing
 
 
+def test_in_half_precision_the_loss_is_summed_in_full_and_teaches_the_same():
+    g = torch.Generator().manual_seed(0)
+    x, W, b = (torch.randn(size, generator=g) for size in ((4, 40, 6), (6, 23 * 9), (23 * 9,)))
+    y = torch.randint(0, 9, (4, 40, 23), generator=g)
+    found = []
+    for half in (False, True):
+        parts = [part.clone().requires_grad_() for part in (x, W, b)]
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = losses.head_cross_entropy(*parts, y)
+        loss.backward()
+        assert loss.dtype == torch.float32 and all(part.grad.dtype == torch.float32 for part in parts)
+        found.append([loss.item()] + [part.grad for part in parts])
+    assert found[0][0] != found[1][0] == pytest.approx(found[0][0], rel=2e-3)
+    for full, rough in zip(found[0][1:], found[1][1:]):
+        assert (full - rough).norm() < 0.02 * full.norm()
+
+
 def test_ordinal_targets_forgive_a_near_miss_more_than_a_far_one():
     y = torch.full((1, 1, 23), 250)
     near, far = torch.zeros(1, 1, 23, 500), torch.zeros(1, 1, 23, 500)
@@ -91,7 +109,9 @@ def test_lsgan_has_its_minimum_at_the_right_labels():
 
 def test_the_generator_wants_what_the_discriminator_calls_real():
     fake = torch.full((4,), 0.2, requires_grad=True)
-    losses.lsgan_generator(fake).backward()
+    loss = losses.lsgan_generator(fake)
+    assert loss.item() == pytest.approx(0.5 * 0.8 ** 2) and losses.lsgan_generator(torch.ones(3)).item() == 0
+    loss.backward()
     assert (fake.grad < 0).all()
     # Eq. 8 as printed has its minimum for G at 1 for "fake": the two must not be confused
     assert losses.lsgan_generator(torch.ones(3)) < losses.lsgan_generator(torch.zeros(3))
@@ -105,15 +125,34 @@ def test_perceptual_is_zero_on_equal_features_and_blind_to_level_size():
         losses.perceptual(a, b).item(), rel=1e-4)
 
 
+def test_perceptual_weighs_pictures_and_levels_alike_and_is_a_share_of_the_targets_features():
+    faint, strong = torch.full((1, 4, 8, 8), 0.1), torch.full((1, 4, 8, 8), 10.0)
+    target = [torch.cat([faint, strong]), torch.cat([strong, faint])[..., :2]]
+    generated = [torch.cat([1.2 * faint, 0.6 * strong]), torch.cat([1.1 * strong, faint])[..., :2]]
+    assert losses.perceptual(target, generated).item() == pytest.approx((0.2 + 0.4 + 0.1 + 0) / 4, rel=1e-4)
+    dark = [torch.zeros(1, 4, 8, 8)]
+    assert losses.perceptual(dark, dark).item() == 0  # features that are all 0 divide nothing by 0
+
+
 def test_attribute_loss_is_the_squared_norm_averaged_over_the_batch():
-    z, real, fake = torch.zeros(2, 23), torch.full((2, 23), 0.5), torch.full((2, 23), -1.0)
-    assert losses.attribute(real, fake, z).item() == pytest.approx(23 * 0.25 + 23)
-    assert losses.attribute(None, fake, z).item() == pytest.approx(23)
+    z = torch.randn(3, 23, generator=torch.Generator().manual_seed(0))
+    real, fake = z + 0.5, z - 1
+    assert losses.attribute(real, fake, z).item() == pytest.approx(23 * 0.25 + 23, rel=1e-5)
+    assert losses.attribute(None, fake, z).item() == pytest.approx(23, rel=1e-5)
 
 
 def test_objective_is_eq_7():
     adv, rec, attr = torch.tensor(0.5), torch.tensor(0.2), torch.tensor(3.0)
     assert losses.generator_objective(adv, rec, attr, 10, 2).item() == pytest.approx(0.5 + 2 + 6)
+    assert losses.generator_objective(adv, rec, attr, 10, 2, 0).item() == pytest.approx(2 + 6)  # L_adv switched off
+
+
+def test_weights_change_one_by_one_and_a_weight_that_makes_no_sense_is_named():
+    assert losses.weights(None) == losses.LAMBDAS
+    assert losses.weights({"rec": 0, "attr": 0.5}) == losses.LAMBDAS | {"rec": 0, "attr": 0.5}
+    for wrong in ({"nose": 1.0}, {"adv": -0.1}, {"adv": math.inf}, {"rec": math.nan}):
+        with pytest.raises(InputError, match=f"no weight {next(iter(wrong))}"):
+            losses.weights(wrong)
 
 
 def test_pixel_loss_prefers_the_right_picture():
@@ -150,3 +189,23 @@ def test_a_kept_picture_still_teaches_the_painter_and_a_saturated_choice_costs()
     losses.layered(target, target, painted, keep).backward()
     assert painted.grad.abs().mean() > 0 and (keep.grad > 0).all()
     assert losses.layered(target, target, target, torch.zeros(1)).item() == 0
+    # half the painted layer's own loss, and a thousandth of the choice's square
+    other = painted.detach()
+    assert losses.layered(target, other, other, torch.full((2,), 3.0)).item() == pytest.approx(
+        1.5 * losses.pixel(target, other).item() + 0.009, rel=1e-5)
+
+
+def test_keypoints_within_a_third_of_a_unit_push_each_other_away_wherever_they_are():
+    points = torch.tensor([[[0.0, 0, 0], [0, 0.3, 0], [0, 0, 1], [2, 2, 2]],
+                           [[0.0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 2, 2]]])  # two of 6 + 6 pairs are near
+    for place in (torch.zeros(3), torch.tensor([1.0, -2, 3])):
+        assert losses.keypoint_spread(points + place).item() == pytest.approx((0.01 + 0.1) / 12, rel=1e-4)
+        assert losses.keypoint_spread(points + place, apart=0.5).item() == pytest.approx((0.41 + 0.5) / 12, rel=1e-4)
+
+
+def test_keypoints_that_turn_with_the_picture_cost_nothing_and_others_their_distance():
+    turn = torch.tensor([[[0.0, -1, 0.2], [1, 0, -0.1]]])  # the place (x, y) shows the place (-y + .2, x - .1)
+    turned = torch.tensor([[[0.3, 0.4, 0.9], [0.0, 0.0, 0.5]]])
+    seen = torch.tensor([[[-0.2, 0.2, 0.1], [0.2, -0.1, -0.7]]])
+    assert losses.equivariance(seen, turned, turn).item() == pytest.approx(0, abs=1e-6)
+    assert losses.equivariance(seen + 0.25, turned, turn).item() == pytest.approx(0.25)

@@ -59,7 +59,33 @@ def test_the_scale_multiplies_the_slopes_and_leaves_the_band():
     assert torch.equal(masks.temporally_biased_mask(9, 2, 4, scale=0), masks.temporally_biased_mask(9, 2, 4, "none"))
 
 
+def test_the_single_penalty_is_one_a_frame_in_every_head():
+    M = masks.temporally_biased_mask(4, heads=3, tau=3, style="single")
+    assert M[:, 3].tolist() == [[-INF, -2, -1, 0]] * 3
+
+
+def test_without_a_bias_the_band_is_left():
+    for style in ("none", "sinusoidal"):  # sinusoidal positions are added to the tokens instead
+        assert (masks.temporally_biased_mask(5, 2, 5, style) == masks.causal_mask(5)).all()
+
+
+def test_sinusoidal_positions_are_those_of_vaswani_for_even_and_odd_widths():
+    for d in (6, 7):
+        found = masks.sinusoid(torch.tensor([0, 1, 5, 40]), d)
+        assert found.shape == (4, d)
+        for row, t in zip(found, (0, 1, 5, 40)):
+            for i in range(d):
+                angle = t / 10000 ** (2 * (i // 2) / d)
+                assert row[i].item() == pytest.approx(math.cos(angle) if i % 2 else math.sin(angle), abs=1e-5)
+
+
 def test_unknown_style_is_named():
     with pytest.raises(InputError, match="alibi, single, none"):
         masks.temporally_biased_mask(3, 1, style="linear")
-    assert (masks.temporally_biased_mask(5, 2, 5, "none") == masks.causal_mask(5)).all()
+
+
+@pytest.mark.parametrize("sizes", [(0, 1, 1), (1, 0, 1), (1, 1, 0)])
+def test_a_mask_without_frames_heads_or_context_is_refused(sizes):
+    with pytest.raises(InputError, match="at least 1"):
+        masks.temporally_biased_mask(*sizes)
+    assert masks.temporally_biased_mask(1, 1, 1).tolist() == [[[0]]]

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from dirfa_edu import metrics
 from dirfa_edu.animation import GROUPS, LIPS, UPPER, column
-from dirfa_edu.files import InputError
+from dirfa_edu.files import InputError, data_path
 
 
 def rng(seed=0):
@@ -15,7 +16,8 @@ def rng(seed=0):
 # ---- PSNR ----
 def test_psnr_closed_forms():
     black = np.zeros((8, 8, 3))
-    assert metrics.psnr(black, black) == float("inf")
+    with np.errstate(all="raise"):
+        assert metrics.psnr(black, black) == float("inf")
     assert metrics.psnr(black, np.ones_like(black)) == pytest.approx(0)
     assert metrics.psnr(black, np.full_like(black, 0.01)) == pytest.approx(40)
     # noise of standard deviation s has MSE s^2: -20 log10 s
@@ -47,6 +49,14 @@ def test_psnr_refuses(a, b):
         metrics.psnr(a, b)
 
 
+def test_rounding_errors_at_the_ends_of_0_to_1_pass_and_more_does_not():
+    for value in (-0.0009, 1.0009):
+        assert metrics.psnr(np.full((4, 4), value), np.full((4, 4), value)) == float("inf")
+    for value in (-0.0011, 1.0011):
+        with pytest.raises(InputError, match="0..1"):
+            metrics.to_unit(np.full((4, 4), value))
+
+
 # ---- SSIM ----
 def test_ssim_closed_forms():
     image = rng(3).random((32, 32, 3))
@@ -73,6 +83,14 @@ def test_ssim_equals_a_direct_window_loop():
     assert metrics.ssim(a, b) == pytest.approx(np.mean(values), rel=1e-9)
 
 
+def test_ssim_needs_two_pictures_of_one_shape_and_11_pixels():
+    assert metrics.ssim(np.ones((11, 12)), np.ones((11, 12))) == pytest.approx(1)
+    for a, b in (((10, 20), (10, 20)), ((20, 10), (20, 10)), ((12, 12), (12, 13)), ((12, 12, 3), (12, 12)),
+                 ((12, 12, 3, 2), (12, 12, 3, 2))):
+        with pytest.raises(InputError, match="11 px"):
+            metrics.ssim(np.zeros(a), np.zeros(b))
+
+
 # ---- ACD ----
 def test_acd_of_faces_in_a_plane(monkeypatch):
     monkeypatch.setattr(metrics, "embeddings", lambda frames: np.asarray(frames, float)[:, 0, 0, :2])  # red and green
@@ -83,6 +101,23 @@ def test_acd_of_faces_in_a_plane(monkeypatch):
     assert np.hypot(1.5, 4.5) == pytest.approx(4.74, abs=0.01)
     assert metrics.acd_pairwise(pictures[1:]) == pytest.approx(np.sqrt(10))
     assert metrics.acd_pairwise(pictures) == pytest.approx((5 + 5 + np.sqrt(10)) / 3)
+    # a distance does not know where the origin is
+    assert metrics.acd(pictures[0] + 7, pictures[1:] + 7) == pytest.approx(5)
+
+
+def test_pairwise_distances_do_not_wrap_and_a_single_row_is_at_none():
+    assert metrics.mean_pairwise(np.array([[0], [3], [250]], np.uint8)) == pytest.approx((3 + 250 + 247) / 3)
+    with np.errstate(all="raise"):
+        assert metrics.mean_pairwise(np.ones((1, 4))) == 0
+
+
+def test_embeddings_are_of_the_faces_that_are_found_and_tell_people_apart():
+    anna, ben = ((imread(data_path("portraits") / f"{name}.png")[..., :3] * 255).astype(np.uint8)
+                 for name in ("anna", "ben"))
+    found = metrics.embeddings([anna, anna[:, ::-1], 0 * anna, ben])  # the black frame has no face
+    assert found.shape == (3, 128)
+    apart = np.linalg.norm(found[:, None] - found, axis=2)
+    assert apart[0, 1] < 0.5 * min(apart[0, 2], apart[1, 2])
 
 
 # ---- LMD ----
@@ -128,6 +163,8 @@ def test_lmd_skips_frames_without_a_face_and_drops_depth():
     b[..., 2] += rng(9).random((3, 468)) * 50
     b[1] = np.nan
     assert metrics.lmd(a, b) == pytest.approx(0, abs=1e-9)
+    a[2, 61] = np.nan  # one corner of the mouth is enough, in either clip
+    assert metrics.lmd(a, b) == pytest.approx(0, abs=1e-9)
     with pytest.raises(InputError, match="no frame"):
         metrics.lmd(a, np.full_like(a, np.nan))
 
@@ -168,6 +205,26 @@ def test_ebr_does_not_count_the_wobble_on_top_of_one_blink():
     assert metrics.ebr(track) == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("width, blinks", [(1, 0), (2, 1), (12, 1), (13, 0)])
+def test_a_blink_is_2_to_12_frames_wide(width, blinks):
+    assert metrics.ebr(track_with([100], width=width)) * 10 == pytest.approx(blinks)
+
+
+@pytest.mark.parametrize("height, blinks", [(0.95, 0), (1.05, 1)])
+def test_a_blink_reaches_intensity_1(height, blinks):
+    assert metrics.ebr(track_with([100], height=height)) * 10 == pytest.approx(blinks)
+
+
+@pytest.mark.parametrize("rise, blinks", [(0.45, 0), (0.55, 1)])
+def test_a_blink_rises_by_half_an_intensity_above_lids_that_hang(rise, blinks):
+    assert metrics.ebr(track_with([100], height=0.1 + rise) + 1.5) * 10 == pytest.approx(blinks)
+
+
+@pytest.mark.parametrize("apart, blinks", [(4, 1), (5, 2)])
+def test_two_blinks_are_5_frames_apart(apart, blinks):
+    assert metrics.ebr(track_with([100, 100 + apart], width=2)) * 10 == pytest.approx(blinks)
+
+
 @pytest.mark.parametrize("track", [np.zeros(0), np.full(10, np.nan), np.zeros((5, 2))])
 def test_ebr_refuses(track):
     with pytest.raises(InputError):
@@ -182,8 +239,11 @@ def test_diversity_is_the_mean_distance_of_pairs_per_group():
     found = metrics.diversity(samples)
     assert found["upper"] == pytest.approx((3 + 4 + 5) / 3)
     assert found["lips"] == found["blink"] == found["pose"] == 0
-    with pytest.raises(InputError):
-        metrics.diversity(samples[:1])
+    shared = rng(17).normal(size=(1, 5, 23))  # what all samples do alike sets none of them apart
+    assert metrics.diversity(samples + shared) == pytest.approx(found)
+    for wrong in (samples[:1], samples[..., :22], samples[0]):
+        with pytest.raises(InputError, match="two or more"):
+            metrics.diversity(wrong)
 
 
 def test_diversity_weighs_radians_and_millimetres_alike():
@@ -202,6 +262,10 @@ def test_lip_errors_one_mean_closest():
     samples[:, :, column("AU12")] = 5  # not a lip attribute
     found = metrics.lip_errors(samples, truth)
     assert found == pytest.approx({"one": 2, "mean": 1, "closest": 1})
+    level = np.arange(23) / 10
+    assert metrics.lip_errors(samples + level, truth + level) == pytest.approx(found)
+    with pytest.raises(InputError, match="6 and 5 frames"):
+        metrics.lip_error(truth, truth[:5])
 
 
 def test_frechet_of_gaussians():
@@ -220,6 +284,32 @@ def test_frechet_equals_scipys_matrix_root():
     A, B = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(A + B - 2 * sqrtm(A @ B).real)
     assert metrics.frechet(a, b) == pytest.approx(expected, rel=1e-6)
+
+
+def test_frechet_of_fewer_frames_than_attributes_is_still_a_number():
+    a, b = rng(18).normal(size=(2, 4, 23))  # covariances of rank 3
+    with np.errstate(all="raise"):
+        assert metrics.frechet(a, a) == pytest.approx(0, abs=1e-9)
+        assert metrics.frechet(a, a + 2) == pytest.approx(23 * 4)
+        assert metrics.frechet(a, b) > ((a.mean(0) - b.mean(0)) ** 2).sum()
+
+
+def test_frechet_needs_two_rows_of_one_width():
+    assert metrics.frechet(np.array([[0.0], [2.0]]), np.array([[3.0], [5.0], [4.0]])) > 8
+    for a, b in (((1, 2), (3, 2)), ((3, 2), (1, 2)), ((3, 2), (3, 3)), ((3,), (3,)), ((3, 2), (3, 2, 2)),
+                 ((3, 2, 2), (3, 2))):
+        with pytest.raises(InputError, match="two sets"):
+            metrics.frechet(np.zeros(a), np.zeros(b))
+
+
+def test_frechet_of_animations_measures_in_the_units_of_each_attribute():
+    still, t = np.zeros((40, 23)), np.arange(40.0)
+    moved, going = still.copy(), still.copy()
+    moved[:, [0, 17, 20]] = 1, 0.1, 10  # one unit each: an AU, an angle, a way
+    going[:, 17] = 0.1 * t  # one unit in every step
+    assert metrics.frechet_animation([moved, moved], [still]) == pytest.approx({"frames": 3, "differences": 0})
+    assert metrics.frechet_animation([going], [still])["differences"] == pytest.approx(1)
+    assert metrics.frechet_animation([still], [going])["differences"] == pytest.approx(1)
 
 
 def test_frechet_on_differences_sees_what_frames_alone_do_not():
@@ -258,33 +348,70 @@ def test_a_frozen_or_a_strange_face_covers_little():
     assert metrics.coverage(strange, draws)["upper"] == 0
     assert metrics.coverage(np.repeat(draws[:1], 10, axis=0), draws)["blink"] < 0.8 * alike["blink"]
     assert metrics.coverage(frozen, 5 + draws)["pose"] < alike["pose"]
+    metrics.coverage(frozen, draws[:4])  # each draw has three others
     with pytest.raises(InputError):
         metrics.coverage(frozen, draws[:3])
+
+
+def test_coverage_forgives_a_step_of_openfaces_precision_in_every_attribute_and_no_more():
+    draws = np.repeat(rng(20).normal(size=(1, 30, 23)), 5, axis=0)  # the truth may do one thing alone
+    step = np.r_[np.full(17, 0.01), np.full(3, 0.001), np.full(3, 0.1)]
+    for share, covered in ((0, 1), (0.99, 1), (1.05, 0)):
+        assert set(metrics.coverage(draws[:2] + share * step, draws).values()) == {covered}
 
 
 def test_dynamics_are_compared_with_their_sign():
     t = np.linspace(0, 20, 400)
     truth = np.zeros((400, 23))
-    truth[:, UPPER] = 2 + np.sin(t)[:, None]
-    half, still = 2 + (truth - 2) / 2, np.zeros((400, 23))
+    level = np.linspace(1, 4, len(UPPER))  # where an AU dwells is not how much it moves
+    truth[:, UPPER] = level + np.sin(t)[:, None]
+    half, still = truth.copy(), np.arange(23) * np.ones((400, 1)) / 10
+    half[:, UPPER] = level + np.sin(t)[:, None] / 2
     spread = np.sin(t).std()
     assert metrics.dynamics_deviation(half, truth) == pytest.approx(-spread / 2)
     assert metrics.dynamics_deviation(still, truth) == pytest.approx(-spread)
     assert metrics.dynamics_deviation(truth, half) == pytest.approx(spread / 2)
 
 
-def test_blinks_are_counted_from_eyelids_whatever_the_size_and_tilt_of_the_face():
-    L = np.zeros((100, 468, 3))
+def eyes(left=9.0, right=9.0, frames=100):
+    """Landmarks (frames, 468, 3) of two eyes 30 px wide, lids so far apart; all else, and depth, is noise."""
+    L = rng(19).normal(size=(frames, 468, 3)) * 50
     for corner, x in ((33, 0), (133, 30), (362, 60), (263, 90)):
-        L[:, corner, 0] = x
-    gap = np.full(100, 9.0)
-    gap[20:24] = gap[70:74] = 1.0
-    for upper, lower, x in ((159, 145, 15), (386, 374, 75)):
-        L[:, [upper, lower], 0], L[:, lower, 1] = x, gap
-    assert metrics.ebr_from_landmarks(L) == 0.5
+        L[:, corner, :2] = (x, 0)
+    for upper, lower, x, gap in ((159, 145, 15, left), (386, 374, 75, right)):
+        L[:, [upper, lower], 0], L[:, upper, 1], L[:, lower, 1] = x, 0, gap
+    return L
+
+
+def closing(least, frames=100):
+    gap = np.full(frames, 9.0)
+    gap[20:24] = gap[70:74] = least
+    return gap
+
+
+def test_blinks_are_counted_from_eyelids_whatever_the_size_and_tilt_of_the_face():
+    gap = closing(1.0)
+    L = eyes(gap, gap)
+    assert metrics.ebr_from_landmarks(L) == 0.5 and metrics.ebr_from_landmarks(L, fps=50) == 1
     turn = np.array([[0.6, -0.8, 0], [0.8, 0.6, 0], [0, 0, 1]])
     assert metrics.ebr_from_landmarks(0.3 * L @ turn + 40) == 0.5
     L[40:43] = np.nan  # frames without a face are no blinks
     assert metrics.ebr_from_landmarks(L) == 0.5
     with pytest.raises(InputError):
         metrics.ebr_from_landmarks(np.full((9, 468, 3), np.nan))
+
+
+def test_a_face_that_goes_away_for_a_moment_does_not_blink():
+    L = eyes()
+    L[40:46] *= 0.3
+    assert metrics.ebr_from_landmarks(L) == 0
+
+
+def test_lids_count_by_the_share_of_the_eyes_own_opening_they_cover():
+    for share, blinks in ((0.18, 0), (0.22, 0.5)):  # intensity is 5 times the share, a blink begins at 1
+        gap = closing(9 * (1 - share))
+        assert metrics.ebr_from_landmarks(eyes(gap, gap)) == blinks
+    # both eyes together: one alone must close twice as far
+    for share, blinks in ((0.36, 0), (0.44, 0.5)):
+        gap = closing(9 * (1 - share))
+        assert metrics.ebr_from_landmarks(eyes(left=gap)) == metrics.ebr_from_landmarks(eyes(right=gap)) == blinks

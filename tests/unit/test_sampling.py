@@ -33,8 +33,9 @@ def test_same_seed_same_animation_and_samples_differ(mapper):
     assert np.abs(first - generate(mapper, A, 3, seed=6)).mean() > 0.01
 
 
-def test_sample_i_does_not_depend_on_how_many_are_drawn(mapper):
-    alone, many = generate(mapper, A, 1, seed=1)[0], generate(mapper, A, 4, seed=1)[0]
+@pytest.mark.parametrize("settings", [{}, {"guidance": 1.0, "top_p": 0.8}])
+def test_sample_i_does_not_depend_on_how_many_are_drawn(mapper, settings):
+    alone, many = generate(mapper, A, 1, seed=1, **settings)[0], generate(mapper, A, 4, seed=1, **settings)[0]
     assert np.array_equal(alone, many)
 
 
@@ -150,3 +151,68 @@ def test_settings_may_be_given_per_group_or_attribute(mapper):
 def test_bad_settings_end_in_one_sentence(mapper, call, word):
     with pytest.raises(InputError, match=word):
         generate(mapper, **{"A": A, **call})
+
+
+def test_unless_told_otherwise_each_group_has_its_own_k_and_temperature_and_nothing_is_guided(mapper):
+    for D, lips, pose in ((500, 10, 120), (1000, 20, 240), (30, 1, 7)):  # k counts bins of .01
+        net = MappingNetwork(MapperConfig(bins=D, d_model=16, layers=1, heads=2)).eval()
+        net.discretizer = Discretizer(np.zeros(23), np.ones(23), D)
+        decoder, told = Decoder(net, 1), Decoder(net, 1, top_k={"pose": 9, "lips": 1e9})
+        assert (decoder.k[GROUPS["lips"]] == lips).all() and (decoder.k[GROUPS["pose"]] == pose).all()
+        assert (told.k[GROUPS["pose"]] == 9).all() and (told.k[GROUPS["lips"]] == D).all()  # not scaled, D at most
+        assert (Decoder(net, 1, top_k=0.2).k == 1).all()
+    assert (decoder.heat[GROUPS["lips"]] == 0.5).all() and (decoder.heat[GROUPS["pose"]] == 1).all()
+    assert len(Decoder(net).y) == 3
+    plain = generate(mapper, A[:12])
+    assert np.array_equal(plain, generate(mapper, A[:12], 3, seed=0, guidance=0, top_p=1, smooth=0))
+
+
+def test_noise_is_fresh_in_every_frame_of_every_attribute_and_sample(mapper):
+    """Where the network has no opinion, draws are even and say nothing of each other, however many frames apart."""
+    decoder = Decoder(mapper, 2, top_k={"lips": 4, "upper": 4, "blink": 4, "pose": 3}, temperature=1.0, speed=np.inf)
+    decoder._logits = lambda heard: torch.zeros(2, 23, 30)
+    y = torch.stack([decoder.step(torch.from_numpy(A[0])) for _ in range(192)])  # (192, 2, 23)
+    assert y[..., :17].max() == 3 and y[..., 17:].max() == 2
+    even = torch.bincount(y[..., :17].flatten(), minlength=4) / y[..., :17].numel()
+    assert (even - 0.25).abs().max() < 0.025
+    for gap in (1, 64, 128):  # noise is drawn for 64 frames at once
+        assert (y[gap:, :, :17] == y[:-gap, :, :17]).float().mean() == pytest.approx(0.25, abs=0.03)
+    assert (y[:, 0, :17] == y[:, 1, :17]).float().mean() == pytest.approx(0.25, abs=0.04)
+    assert (y[:, :, 1:17] == y[:, :, :16]).float().mean() == pytest.approx(0.25, abs=0.03)
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_the_network_is_told_what_is_pinned(strict):
+    torch.manual_seed(1)
+    net = MappingNetwork(MapperConfig(bins=30, tau=40, d_model=32, layers=1, heads=4)).eval()
+    net.pinned.data.normal_(generator=torch.Generator().manual_seed(2))  # training sets it, at the start it is 0
+    net.discretizer = Discretizer(np.zeros(23), np.full(23, 5.0), 30)
+    control = Control(pins=[("AU12", 0, 0.2, 3.0), ("AU01", 0.32, 0.6, 2.0)])
+    decoder, y = Decoder(net, 1, top_k=1, speed=np.inf, control=control, strict=strict), net.start(1)
+    marks = torch.stack([torch.zeros(23) if held is None else held.float()
+                         for held in (decoder.control.pinned(t) for t in range(20))])
+    assert marks[:, 8].any() and marks[:, 0].any() and not marks.all(0).any()
+    with torch.no_grad():
+        for t in range(20):
+            logits, deaf = (net(torch.from_numpy(A[None, :t + 1]), y, pinned=pinned)[0, -1]
+                            for pinned in (marks[None, :t + 1], None))
+            found = decoder.step(torch.from_numpy(A[t]))[0]
+            free = marks[t] == 0
+            assert torch.equal(found[free], logits.argmax(-1)[free])
+            assert t > 0 or not torch.equal(found[free], deaf.argmax(-1)[free])
+            y = torch.cat([y, found[None, None]], dim=1)
+
+
+def test_a_stream_is_one_sample_at_the_gain_of_1_and_before_a_frame_is_ready_it_gives_none(mapper):
+    stream, told = Stream(mapper), Stream(mapper, gain=1.0, samples=1)
+    early = stream.feed(SPEECH[:10])
+    assert early.shape == (1, 0, 23) and early.dtype == np.float32
+    told.feed(SPEECH[:10])
+    later, same = (np.concatenate([s.feed(SPEECH[10:8000]), s.finish()], axis=1) for s in (stream, told))
+    assert later.shape == (1, 13, 23) and np.array_equal(later, same)
+
+
+def test_progress_sees_every_frame_and_doubles_are_heard_like_floats(mapper):
+    seen = []
+    Y = generate(mapper, A[:9].astype(np.float64), 1, progress=lambda frames: (seen.append(x) or x for x in frames))
+    assert len(seen) == 9 and np.array_equal(Y, generate(mapper, A[:9], 1))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from dirfa_edu.files import InputError
 from dirfa_edu.top_k import cut, draw, top_k_sample
 
 
@@ -61,3 +62,35 @@ def test_top_p_keeps_the_fewest_bins_that_hold_p():
     expected = 40_000 * p[kept].double() / p[kept].sum()
     assert ((counts[kept] - expected) ** 2 / expected).sum() < 13.8
     assert (top_k_sample(p.log().expand(100, -1), 5, top_p=0.01) == 1).all()  # never fewer than one
+    assert (top_k_sample(p.log().expand(100, -1), 2, top_p=0.5) == 1).all()  # of the two likeliest it holds 4 / 7
+
+
+def test_rows_are_drawn_independently_and_a_seed_repeats_them():
+    logits = torch.zeros(60_000, 3)
+    draws, again, other = (top_k_sample(logits, k=3, generator=torch.Generator().manual_seed(seed))
+                           for seed in (0, 0, 1))
+    assert torch.equal(draws, again) and not torch.equal(draws, other)
+    pairs = torch.bincount(3 * draws[::2] + draws[1::2], minlength=9).double()  # of neighbouring rows
+    expected = 30_000 / 9
+    assert ((pairs - expected) ** 2 / expected).sum() < 26.1  # chi-square, 8 degrees of freedom, p > .001
+
+
+def test_a_batch_of_any_shape_is_drawn_row_by_row():
+    logits = torch.randn(2, 5, 4, 7, generator=torch.Generator().manual_seed(1))
+    alone, batch = (top_k_sample(x, k=3, temperature=0.7, top_p=0.9, generator=torch.Generator().manual_seed(2))
+                    for x in (logits.flatten(0, 2), logits))
+    assert batch.shape == (2, 5, 4) and torch.equal(batch.flatten(), alone)
+
+
+@pytest.mark.parametrize("settings", [(0, 1.0, 1.0), (3, 0.0, 1.0), (3, -1.0, 1.0), (3, 1.0, 0.0), (3, 1.0, 1.1)])
+def test_settings_that_leave_nothing_to_draw_from_are_refused(settings):
+    with pytest.raises(InputError, match="k >= 1"):
+        top_k_sample(torch.zeros(1, 5), *settings)
+
+
+def test_top_p_is_probability_at_the_temperature_wherever_the_logits_lie():
+    p = torch.tensor([0.01, 0.16, 0.25, 0.09, 0.49])  # at temperature 2 as their roots 1 : 4 : 5 : 3 : 7, of 20
+    for shift in (0, -400, 400):
+        for top_p, kept in ((0.34, {4}), (0.36, {4, 2}), (0.59, {4, 2}), (0.61, {4, 2, 1}), (0.94, {4, 2, 1, 3})):
+            draws = top_k_sample((p.log() + shift).expand(400, -1), 5, 2.0, top_p, torch.Generator().manual_seed(0))
+            assert set(draws.tolist()) == kept
