@@ -89,4 +89,4 @@ lint: .venv/.dev
 	.venv/bin/codespell dirfa_edu tests tools notebooks/src docs teaching README.md data_samples/README.md
 
 clean:
-	rm -rf demo runs class site .mutants
+	rm -rf demo runs class site mutants
