@@ -1,6 +1,6 @@
 """Mutation score of the rooms that must be correct: mutmut changes one line after another, and a unit test must fail.
 
-    python tools/mutants.py                # all rooms: half an hour on one core; writes docs/mutants.json
+    python tools/mutants.py                # all rooms: ten minutes on one core; writes docs/mutants.json
     python tools/mutants.py --rooms masks  # some of them, printed alone
     mutmut results; mutmut show NAME       # afterwards: what survived, and one of them as a diff
 
