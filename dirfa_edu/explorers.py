@@ -216,6 +216,40 @@ def control_explorer() -> Explorer:
                     attribute=["AU12", "AU01"], value=[2, 0, 1, 3], how=["pin", "pull"])
 
 
+def layers_explorer() -> Explorer:
+    """What the generator moves, what it paints, and how it chooses between the two. Notebook: 05_generator."""
+    import torch
+
+    from .actor import Actor
+    from .generator import warp
+    from .training import load_pretrained
+
+    generator = load_pretrained("generator")
+    portrait = Actor(_chapter_clip().actor).render(np.zeros(23), generator.config.size)
+    source = torch.from_numpy(portrait).permute(2, 0, 1)[None] / 255  # (1, 3, S, S)
+    with torch.inference_mode():
+        encoded = generator.encode(source)
+
+    def draw(layer, AU25, yaw):
+        Z = torch.zeros(1, 23)
+        Z[0, column("AU25")], Z[0, column("pose_Ry")] = AU25, yaw
+        with torch.inference_mode():
+            made, painted, keep = generator.layers(encoded, Z)
+            moved = generator.motion(encoded, Z)
+        shown = {"warped": warp(source, moved["flow"]), "painted": painted, "keep": torch.sigmoid(keep),
+                 "occlusion": moved["occlusion"]}[layer]
+        fig, axes = plots.new(1, 3, width=5.4, height=2)
+        for ax, x, words in zip(axes, (source, shown, made), ("source", layer, "generated")):
+            x = x[0].float().clamp(0, 1).permute(1, 2, 0).squeeze(-1)  # (S, S, 3), or a map (h, w)
+            ax.imshow(x, cmap="magma", vmin=0, vmax=1, interpolation="lanczos" if x.ndim == 3 else "nearest")
+            ax.set_title(words, fontsize=9)
+            ax.axis("off")
+        return fig
+
+    return Explorer(draw, "the source, {layer}, and what is generated with AU25 (lips part) {AU25} and yaw {yaw} rad",
+                    layer=["keep", "warped", "painted", "occlusion"], AU25=[2, 0, 1, 3], yaw=[0.25, 0, 0.1, -0.25])
+
+
 def psnr_explorer() -> Explorer:
     """Three ways to spoil a frame, and what PSNR says. Notebook: 06_evaluation."""
     from .metrics import psnr, ssim
@@ -256,4 +290,4 @@ def exaggerate_explorer() -> Explorer:
 
 
 EXPLORERS = [conductor_explorer, face_explorer, window_explorer, attribute_explorer, bins_explorer, mask_explorer,
-             top_k_explorer, control_explorer, psnr_explorer, exaggerate_explorer]  # chapters 00 to 07
+             top_k_explorer, control_explorer, layers_explorer, psnr_explorer, exaggerate_explorer]  # 00 to 07

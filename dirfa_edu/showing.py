@@ -21,7 +21,7 @@ def png(fig, dpi: int = 72) -> bytes:
 
 def jpeg(fig, dpi: int = 72) -> bytes:
     """The figure as JPEG bytes: a quarter of the PNG where faces fill it. Film strips are shown so."""
-    fig.savefig(raw := io.BytesIO(), format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": 80})
+    fig.savefig(raw := io.BytesIO(), format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": 74})
     return raw.getvalue()
 
 

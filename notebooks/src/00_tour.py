@@ -18,7 +18,7 @@
 # %% [markdown]
 # ## Set-up
 # Run the cells from the top down: Shift+Enter runs one and goes on to the next. What you see before is stored from our own
-# run; sliders and buttons come alive when you run their cell. Change what you like, and keep a copy of the original.
+# run; sliders, buttons and films come alive when you run their cell. Change what you like, and keep a copy of the original.
 #
 # Everything you need is on this disk. Two trained networks come with the course: the **mapping network** (speech to
 # animation) and the **generation network** (portrait and animation to pictures).

@@ -33,7 +33,7 @@ from PIL import Image
 from torch.nn import functional as F
 
 from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, Actor, Corpus, Discriminator, GenerationNetwork, GeneratorConfig
-from dirfa_edu import checks, column, data_path, generator, load_pretrained, losses, metrics, plots
+from dirfa_edu import checks, column, data_path, explorers, generator, load_pretrained, losses, metrics, plots
 from dirfa_edu import examples, puppet, training, vision
 
 torch.set_num_threads(1)
@@ -269,6 +269,13 @@ print("picture = keep * warped + (1 - keep) * painted: equal")
 # else is painted from warped features. Occlusion is dark where the source has nothing to give: inside the mouth, and
 # faintly where the turning head uncovers cheek and neck.
 #
+# **Play with it.** One layer at a time. Shut the mouth (AU25 = 0) and watch where *keep* lets go of the source; then turn
+# the head, and look for what *warped* stretches.
+
+# %% tags=["nbval-ignore-output"]
+explorers.layers_explorer().show(dpi=40)
+
+# %% [markdown]
 # ## Encode once, render many
 # A source is encoded one time; each frame only pays for its own motion. You check two things: eight frames at once equal
 # eight frames alone, and a still stays a still: the source's own attributes give the source back.
@@ -524,7 +531,7 @@ for ax, (name, slope) in zip(axes[1:], slopes.items()):
     strength = F.avg_pool2d(slope, 4)[0].abs().sum(0)  # (16, 16), the push on each patch of 4 x 4 pixels
     face(ax, strength, name)
 fig.photo = False
-plots.show(fig, dpi=60, alt="A generated face and four maps of how strongly each loss would change its pixels: each asks "
+plots.show(fig, dpi=54, alt="A generated face and four maps of how strongly each loss would change its pixels: each asks "
            "in places of its own.")
 total = losses.generator_objective(adv, rec, attr)
 torch.testing.assert_close(total, adv + 2.0 * rec + 1.0 * attr)

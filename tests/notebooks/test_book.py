@@ -2,6 +2,8 @@
 
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import jupytext
@@ -77,6 +79,18 @@ def test_a_chapter_follows_frame_17_of_the_one_clip(name):
     code, text = "\n".join(cells(name, "code")), "\n".join(cells(name, "markdown"))
     assert "CHAPTER_CLIP" in code and re.search(r"FRAME\b.*17", code)
     assert "rame 17" in text + code
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_a_chapter_has_an_explorer_that_also_prints_flips_and_is_swept(name):
+    assert re.search(r"^explorers\.\w+_explorer\(\)\.show\(", "\n".join(cells(name, "code")), re.MULTILINE)
+
+
+def test_ruff_and_codespell_find_nothing_in_chapters_code_and_pages():
+    for command in (["ruff", "check", "-q", "."],
+                    ["codespell_lib", "dirfa_edu", "tests", "tools", "notebooks/src", "docs", "teaching", "README.md"]):
+        done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_clip_is_what_the_course_says_of_it():
