@@ -240,7 +240,7 @@ def layers_explorer() -> Explorer:
                  "occlusion": moved["occlusion"]}[layer]
         fig, axes = plots.new(1, 3, width=5.4, height=2)
         for ax, x, words in zip(axes, (source, shown, made), ("source", layer, "generated")):
-            x = x[0].float().clamp(0, 1).permute(1, 2, 0).squeeze(-1)  # (S, S, 3), or a map (h, w)
+            x = x[0].float().clamp(0, 1).permute(1, 2, 0).squeeze(-1).numpy()  # (S, S, 3), or a map (h, w)
             ax.imshow(x, cmap="magma", vmin=0, vmax=1, interpolation="lanczos" if x.ndim == 3 else "nearest")
             ax.set_title(words, fontsize=9)
             ax.axis("off")
