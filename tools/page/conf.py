@@ -32,6 +32,7 @@ html_show_sourcelink = html_copy_source = html_show_sphinx = False
 html_use_index = html_domain_indices = False
 html_context = {"default_mode": "light"}  # the figures are drawn on white
 html_theme_options = {
+    "back_to_top_button": False,  # its colours are too close to each other, and Home does the same
     "use_download_button": False, "use_fullscreen_button": False, "home_page_in_toc": True, "show_navbar_depth": 1,
     "search_bar_text": "Search the course", "toc_title": "On this page",
     "navbar_persistent": [],  # one search button, in the side bar
