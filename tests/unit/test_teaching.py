@@ -31,8 +31,6 @@ def tool(name):
     """A module of tools/, which is no package."""
     if str(ROOT / "tools") not in sys.path:
         sys.path.insert(0, str(ROOT / "tools"))
-    if name in ("slides", "build_class"):
-        pytest.importorskip("latex2mathml", reason="the slides' mathematics needs latex2mathml (requirements-dev.lock)")
     return importlib.import_module(name)
 
 
