@@ -161,7 +161,6 @@ def lmd(function: Callable) -> str:
          lambda a, b: norm(off(a, 0) - off(b, 0)).mean()),
         ("the 20 points are summed: that number is 20 times as large",
          lambda a, b: norm(off(a) - off(b)).sum(1).mean()),
-        ("frames and points are summed: take the mean", lambda a, b: norm(off(a) - off(b)).sum()),
         ("these are squared distances: take the root", lambda a, b: ((off(a) - off(b)) ** 2).sum(-1).mean()),
         ("x and y are averaged apart: a distance is a root of the sum of squares",
          lambda a, b: np.abs(off(a) - off(b)).mean()),
@@ -297,6 +296,4 @@ def pinned_run(function: Callable) -> str:
          lambda *given: run(*given, late=-1)),
         ("the pinned value is added: it takes the place of what step says", lambda *given: run(*given, add=True)),
         ("y0 is returned too: give y_1 to y_T", lambda step, y, T, pins: np.r_[y, run(step, y, T, pins)]),
-        ("y0 is returned instead of the last frame: give y_1 to y_T",
-         lambda step, y, T, pins: np.r_[y, run(step, y, T, pins)][:-1]),
     ], "what follows grows out of the pinned value")
