@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
-import latex2mathml.converter
 from cells import DETAILS, HEADING, pictures, players, printed, sections, seen_after, tags, unfolded
+from formulas import mathml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.dollarmath import dollarmath_plugin
@@ -42,12 +42,8 @@ class Slide:
     notes: list[str] = field(default_factory=list)  # Markdown
 
 
-def mathml(tex: str, options: dict) -> str:
-    """TeX -> MathML, which browsers draw without help."""
-    return latex2mathml.converter.convert(tex, display="block" if options["display_mode"] else "inline")
-
-
-MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").use(dollarmath_plugin, renderer=mathml)
+MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").use(
+    dollarmath_plugin, renderer=lambda tex, options: mathml(tex, options["display_mode"]))
 
 
 def without_files(text: str) -> str:

@@ -1,10 +1,12 @@
 """Sphinx's settings for the course's page: nothing runs, nothing is loaded from the network, formulas are MathML."""
 
-import re
-from xml.sax.saxutils import quoteattr
+import sys
+from pathlib import Path
 
 from docutils.nodes import SkipNode
-from latex2mathml.converter import convert
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/
+from formulas import mathml  # noqa: E402
 
 project = html_title = "dirfa_edu"
 author = "The dirfa_edu authors"
@@ -37,19 +39,6 @@ html_theme_options = {
     "search_bar_text": "Search the course", "toc_title": "On this page",
     "navbar_persistent": [],  # one search button, in the side bar
 }
-
-
-def mathml(tex: str, block: bool) -> str:
-    """A formula as MathML, with its TeX as alternative text; what the converter does not know is mended here."""
-    wanted = re.sub(r"\s+", " ", tex.strip())
-    spelt = re.sub(r"(\\math(?:cal|bb|bf|rm)) ?([A-Za-z])", r"\1{\2}", wanted)  # it needs the braces
-    # and it sets "log" without a space
-    spelt = re.sub(r"(\\log(?:_\{[^}]*\}|_\w)?)(?![a-z_]) ?(?=[A-Za-z0-9\\])(?!\\max)", r"\1\\,", spelt)
-    spelt = re.sub(r"\\text\{ ", r"\\ \\text{", spelt)
-    shown = convert(spelt, display="block" if block else "inline")
-    shown = re.sub(r"<mo>(∞|&#x0*221E;)</mo>", r"<mi>\1</mi>", shown)
-    shown = re.sub(r"(<mo>(?:=|&#x0*3D;)</mo>)<mo>(&#x0*2212;|−)</mo>", r'\1<mo form="prefix">\2</mo>', shown)
-    return shown.replace("<math ", f"<math alttext={quoteattr(wanted)} ", 1)
 
 
 def inline(translator, node):
