@@ -82,7 +82,9 @@ class Block(nn.Module):
         qkv = self.qkv(self.norm_attention(x)).view(B, T, 3, self.heads, d // self.heads)  # (B, T, 3, H, N_k)
         Q, K, V = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, N_k)
         # on a CPU, and in windows this short, faster than torch's own scaled_dot_product_attention with a mask
-        return torch.softmax(Q @ K.transpose(-1, -2) / math.sqrt(Q.shape[-1]) + mask, dim=-1), V
+        scores = Q / math.sqrt(Q.shape[-1]) @ K.transpose(-1, -2)
+        with torch.autocast(x.device.type, enabled=False):  # which would copy all scores to float32 and back
+            return torch.softmax(scores + mask.to(scores.dtype), dim=-1), V
 
 
 class MappingNetwork(nn.Module):
