@@ -32,7 +32,7 @@ from .examples import (
 from .files import InputError, data_path, save_png
 from .generator import GenerationNetwork, GeneratorConfig, load_generator
 from .identity import load_face_resnet, load_vgg19
-from .mapper import MapperConfig, MappingNetwork, load_mapper
+from .mapper import MapperConfig, MappingNetwork, load_mapper, with_steepness
 from .runs import Clock, bar, load_checkpoint, pick_device, save_checkpoint, scalar_writer, smooth_weights
 
 PRESETS = {  # what the command `dirfa-edu train` runs
@@ -67,12 +67,13 @@ def load_pretrained(name: str):
 # ---- mapper ---------------------------------------------------------------------------------------------------------
 def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: int | None = None,
                  minutes: float | None = None, batch: int = 12, window: int = 75, lr: float = 6e-4, seed: int = 0,
-                 ordinal: float = 1.0, measured: bool = False, checkpoint: str | Path | None = None,
-                 tensorboard: str | Path | None = None, device: str = "auto", devices: int = 1, progress: bool = True,
-                 every: int = 250) -> tuple[MappingNetwork, list[dict]]:
+                 ordinal: float = 1.0, steepness: float | tuple = 1.0, measured: bool = False,
+                 checkpoint: str | Path | None = None, tensorboard: str | Path | None = None, device: str = "auto",
+                 devices: int = 1, progress: bool = True, every: int = 250) -> tuple[MappingNetwork, list[dict]]:
     """Train a mapping network on clips (see corpus.Clip) -> (network in evaluation mode, log of figures).
 
     `ordinal` is the width of the targets in bins of D = 500 (see `losses.cross_entropy`), 0 the paper's Eq. 5 alone;
+    `steepness` is what the mask's slopes are multiplied by once training is over (see `mapper.with_steepness`);
     `measured` trains on tracks with measurement noise even where exact ones are known. With `checkpoint` the run writes
     there every `every` steps and continues from it. The log's rows hold step, loss and, for held-out clips, bits per
     attribute of each group; `tensorboard` is a folder that gets them too. Several `devices` share each batch, which
@@ -124,7 +125,7 @@ def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: i
                 write(log[-1])
                 save_checkpoint(checkpoint if first else None, clock, noise, log, **parts)
             shown.n = int(100 * clock.share())
-    return average.to("cpu").eval(), log
+    return with_steepness(average.to("cpu").eval(), steepness), log
 
 
 @torch.inference_mode()

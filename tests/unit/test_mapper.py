@@ -10,7 +10,7 @@ from dirfa_edu import frame
 from dirfa_edu.discretize import Discretizer
 from dirfa_edu.files import InputError
 from dirfa_edu.losses import cross_entropy
-from dirfa_edu.mapper import NO_AUDIO, Block, MapperConfig, MappingNetwork, load_mapper, save_mapper
+from dirfa_edu.mapper import NO_AUDIO, Block, MapperConfig, MappingNetwork, load_mapper, save_mapper, with_steepness
 from dirfa_edu.masks import temporally_biased_mask
 
 
@@ -59,6 +59,24 @@ def test_frame_by_frame_one_face_and_several_are_the_network(change, B):
         net.head.bias.add_(1)  # a view, not a copy: what is learned later counts
         torch.testing.assert_close(net.step(A[:, 24], y[:, 24], rings, 24, marks[24], weights), full[:, 24] + 1,
                                    atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_heads_of_their_own_steepness_are_the_same_frame_by_frame_at_once_and_from_a_file(tmp_path, inside):
+    net, (A, y) = network(layers=2, bias_inside=inside), clip()
+    steep = with_steepness(net, (1.5, 1.0, 4.0, 0.0))
+    assert net.steepness == (1.0,) * 4 and with_steepness(steep, 2).steepness == (3.0, 2.0, 8.0, 0.0)
+    M, plain = steep.mask(25), net.mask(25)
+    assert torch.equal(M[1], plain[1]) and torch.allclose(M[0], 1.5 * plain[0])
+    save_mapper(tmp_path / "m.safetensors", steep)
+    for read in (steep, load_mapper(tmp_path / "m.safetensors")):
+        assert read.steepness == (1.5, 1.0, 4.0, 0.0)
+        with torch.no_grad():
+            full, rings = read(A, y)[0], read.new_rings(1)
+            steps = torch.stack([read.step(A[:, t], y[:, t], rings, t)[0] for t in range(25)])
+            assert (full - steps).abs().max() < 1e-5 < (full - net(A, y)[0]).abs().max()
+    with pytest.raises(InputError, match="one steepness for each of the 4 heads"):
+        with_steepness(net, (1.0, 2.0))
 
 
 def test_marks_of_pinned_attributes_are_read_alike_frame_by_frame_and_at_once():
