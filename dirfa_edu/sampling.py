@@ -25,7 +25,7 @@ from .top_k import NO_LIMIT, cut, draw, gumbel
 # ours, not the paper's: lips tight and close to what is heard, expression and pose loose. Chosen on sentences held out
 # of the training split. k counts bins, so it is scaled with D.
 TOP_K = {"lips": 10, "upper": 250, "blink": 350, "pose": 120}
-TEMPERATURE = {"lips": 0.5, "upper": 1.0, "blink": 0.97, "pose": 1.0}
+TEMPERATURE = {"lips": 0.5, "upper": 1.0, "blink": 1.0, "pose": 1.0}
 # the farthest an attribute may go in one frame, in natural steps (99 % of those in training are smaller than one): the
 # tail of 500 bins holds leaps that no face makes. Lips and lids are quick, and are not held back
 SPEED = {"lips": math.inf, "upper": 2.0, "blink": math.inf, "pose": 3.0}

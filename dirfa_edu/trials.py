@@ -45,6 +45,7 @@ PRESETS = {
     "laptop": {"steps": 800, "tuning": 200, "clips": 20, "samples": 5, "config": {}},
     "full": {"steps": 6000, "tuning": 2000, "clips": 25, "samples": 10, "config": {}},
 }
+TEMPERATURE = {"lips": 0.5, "upper": 1.0, "blink": 0.97, "pose": 1.0}  # what the stored trials were drawn with
 AGES, PART = 300, 75  # frames of a long clip, and of the parts in which bits are counted: training sees one part
 
 
@@ -181,7 +182,7 @@ def methods(variant: str, network: MappingNetwork, clip, samples: int, seed: int
     """The animations (n, T, 23) of a clip that a trial shows, by name."""
     truth = true_animation(clip)
     still = np.repeat(truth[:1], len(truth), axis=0)
-    Y = generate(network, clip.features()[:len(truth)], samples=samples, seed=seed)
+    Y = generate(network, clip.features()[:len(truth)], samples=samples, seed=seed, temperature=TEMPERATURE)
     if variant == UNTRAINED:
         return {"copy": still[None], "truth": truth[None], "shipped": Y}
     if variant != "w/o Prob":

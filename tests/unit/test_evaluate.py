@@ -40,6 +40,21 @@ def test_the_shipped_networks_reach_what_their_cards_say():
     assert figures["gain"] > 3
 
 
+def test_the_shipped_mapper_closes_its_lips_at_nine_of_ten_bilabials_of_unseen_speech():
+    """/p b m/ of the whole test split, voices and real people, as `dirfa-edu evaluate mapper` counts them."""
+    from dirfa_edu import load_pretrained
+    from dirfa_edu.corpus import Corpus
+    from dirfa_edu.sampling import generate
+
+    corpus, mapper, found = Corpus("samples"), load_pretrained("mapper"), []
+    for i, clip in enumerate(corpus.select(split="test", kind="speech") + corpus.select(kind="real")):
+        phones = clip.phones()
+        if "clean" in clip.truth():
+            found += [evaluate.closed_lips(y, phones) for y in generate(mapper, clip.features(), 10, i)]
+    closed, there = np.sum(found, axis=0)
+    assert there == 1700 and closed / there >= 0.90
+
+
 def test_lip_errors_of_each_of_their_mean_and_of_the_closest():
     clean, Y = np.zeros((10, 23)), np.zeros((2, 10, 23))
     Y[0, :, [column("AU25"), column("AU26")]], Y[1, :, [column("AU25"), column("AU26")]] = 1.0, -0.5
