@@ -103,7 +103,7 @@ class MappingNetwork(nn.Module):
         if config.d_model % config.heads:
             raise InputError(f"d_model {config.d_model} must be a multiple of the {config.heads} heads")
         self.config, self.discretizer = config, discretizer
-        self.steepness = (1.0,) * config.heads  # what the mask's slopes are multiplied by, see `with_steepness`
+        self.steepness = 1.0  # what the mask's slopes are multiplied by, see `with_steepness`
         d, D = config.d_model, config.bins
         # one table for all attributes, D + 1 rows each: row D is the start token, "nothing before"
         self.embedding = nn.Embedding(N_ATTRIBUTES * (D + 1), d)
@@ -240,8 +240,8 @@ class MappingNetwork(nn.Module):
         if config.bias == "sinusoidal":
             more += sinusoid(torch.tensor([t]), config.d_model)[0].numpy()
         # the same in every round of the ring
-        scale = tuple(s * N_k ** -0.5 for s in self.steepness) if config.bias_inside else self.steepness
-        bias = ring_bias(t if t < tau else tau + t % tau, config.heads, tau, config.bias, scale)  # (H, tau)
+        bias = ring_bias(t if t < tau else tau + t % tau, config.heads, tau, config.bias,
+                         self.steepness * (N_k ** -0.5 if config.bias_inside else 1.0))  # (H, tau)
         place = t % tau, min(t + 1, tau)  # of this frame's key and value, and how many frames there are
         if B == 1 and config.probabilistic:
             out = torch.from_numpy(frame(A[0].numpy(), y.numpy(), more, config.bins, weights, rings, bias, *place))
@@ -250,22 +250,18 @@ class MappingNetwork(nn.Module):
         return out.view(B, N_ATTRIBUTES, -1) if config.probabilistic else out
 
 
-def with_steepness(network: MappingNetwork, steepness: float | tuple[float, ...]) -> MappingNetwork:
-    """The same network, weights shared, with the slopes of its mask times `steepness`: one number, or one a head.
+def with_steepness(network: MappingNetwork, steepness: float) -> MappingNetwork:
+    """The same network, weights shared, with all slopes of its mask times `steepness`: 0 leaves the band alone.
 
-    Nothing is trained anew, so this shows what the trained weights make of another mask; 0 leaves the band alone.
-    Raises InputError for another number of heads. Notebook: 00_tour.
+    Nothing is trained anew, so this shows what the trained weights make of another mask. Notebook: 00_tour.
 
     >>> network = MappingNetwork(MapperConfig(bins=10, d_model=16, layers=1, heads=1, tau=2))
     >>> with_steepness(network, 256).mask(2)[0], network.steepness
     (tensor([[ 0., -inf],
-            [-1.,  0.]]), (1.0,))
+            [-1.,  0.]]), 1.0)
     """
-    heads = network.config.heads
-    if np.ndim(steepness) and len(steepness) != heads:
-        raise InputError(f"give one steepness for each of the {heads} heads, not {len(steepness)}")
     other = copy.copy(network)
-    other.steepness = tuple((np.ones(heads) * network.steepness * np.asarray(steepness)).tolist())
+    other.steepness = network.steepness * steepness
     return other
 
 
@@ -277,7 +273,7 @@ def save_mapper(path: str | Path, network: MappingNetwork, notes: dict[str, str]
     if bins.step is not None:
         ranges["step"] = bins.step.tolist()
     save_tensors(path, tensors, {"config": json.dumps(asdict(network.config)), "discretizer": json.dumps(ranges),
-                                 "steepness": json.dumps(network.steepness), **(notes or {})})
+                                 "steepness": str(network.steepness), **(notes or {})})
 
 
 def load_mapper(path: str | Path) -> MappingNetwork:
@@ -292,7 +288,7 @@ def load_mapper(path: str | Path) -> MappingNetwork:
         bins = Discretizer(np.array(ranges["low"]), np.array(ranges["high"]), ranges["bins"], step)
         network = MappingNetwork(MapperConfig(**json.loads(metadata["config"])), bins)
         network.load_state_dict({name: t.float() for name, t in tensors.items()})
-        network = with_steepness(network, tuple(json.loads(metadata.get("steepness", "[]"))) or 1)
-    except (KeyError, TypeError, RuntimeError) as error:
+        network.steepness = float(metadata["steepness"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{path} does not hold a mapping network: {str(error).splitlines()[0]}") from error
     return network.eval()

@@ -42,12 +42,11 @@ def causal_mask(T: int) -> torch.Tensor:
 
 
 def temporally_biased_mask(T: int, heads: int, tau: int = TAU, style: str = "alibi",
-                           scale: float | tuple = 1.0) -> torch.Tensor:
+                           scale: float = 1.0) -> torch.Tensor:
     """(H, T, T): minus slope times age inside the last `tau` frames; -inf for the future and for age >= tau.
 
     `style`: "alibi" gives each head its slope; "single" is Fig. 2 read literally, one penalty of 1 per frame of age for
-    all heads; "none" has no penalty, only the band (the ablation "w/o TBM"). `scale` multiplies the slopes,
-    all by one number, or each head's by its own.
+    all heads; "none" has no penalty, only the band (the ablation "w/o TBM"). `scale` multiplies the slopes.
     Raises InputError for another style, or sizes below 1. Paper: 3.2.3, Fig. 2 right. Notebook: 03_biased_mask.
 
     >>> temporally_biased_mask(3, heads=1, tau=2, style="single")[0]
@@ -58,7 +57,7 @@ def temporally_biased_mask(T: int, heads: int, tau: int = TAU, style: str = "ali
     if min(T, heads, tau) < 1:
         raise InputError(f"a mask needs T, heads and tau of at least 1, not {T}, {heads}, {tau}")
     age = _age(T)
-    penalty = (torch.tensor(scale) * bias_slopes(heads, style))[:, None, None] * -age  # (H, T, T)
+    penalty = scale * bias_slopes(heads, style)[:, None, None] * -age  # (H, T, T)
     return penalty.masked_fill((age < 0) | (age >= tau), -math.inf)
 
 
@@ -74,7 +73,7 @@ def bias_slopes(heads: int, style: str) -> torch.Tensor:
 
 
 @lru_cache(maxsize=1024)
-def ring_bias(t: int, heads: int, tau: int, style: str, scale: float | tuple = 1.0) -> np.ndarray:
+def ring_bias(t: int, heads: int, tau: int, style: str, scale: float = 1.0) -> np.ndarray:
     """Frame t's row of the mask in a ring's order, times `scale`, (H, tau): slot s holds the frame of age (t - s) mod
     tau. In the first tau frames slots from t + 1 on are not yet written, and hidden. Notebook: 03_biased_mask.
 
@@ -82,8 +81,7 @@ def ring_bias(t: int, heads: int, tau: int, style: str, scale: float | tuple = 1
     array([[-0., -2., -1.]], dtype=float32)
     """
     age = (t - torch.arange(tau)) % tau
-    slopes = torch.tensor(scale) * bias_slopes(heads, style)  # (H,)
-    return (-slopes[:, None] * age).masked_fill(age > t, -math.inf).numpy()
+    return (-bias_slopes(heads, style)[:, None] * age * scale).masked_fill(age > t, -math.inf).numpy()
 
 
 def sinusoid(t: torch.Tensor, d: int) -> torch.Tensor:

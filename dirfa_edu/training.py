@@ -68,7 +68,7 @@ def load_pretrained(name: str):
 # ---- mapper ---------------------------------------------------------------------------------------------------------
 def train_mapper(clips: list, config: MapperConfig = MapperConfig(), *, steps: int | None = None,
                  minutes: float | None = None, batch: int = 12, window: int = 75, lr: float = 6e-4, seed: int = 0,
-                 ordinal: float = 1.0, steepness: float | tuple = 1.0, measured: bool = False,
+                 ordinal: float = 1.0, steepness: float = 1.0, measured: bool = False,
                  checkpoint: str | Path | None = None, tensorboard: str | Path | None = None, device: str = "auto",
                  devices: int = 1, progress: bool = True, every: int = 250) -> tuple[MappingNetwork, list[dict]]:
     """Train a mapping network on clips (see corpus.Clip) -> (network in evaluation mode, log of figures).

@@ -590,7 +590,7 @@ ratio = maps[:, :, FRAME, :FRAME + 1][..., closed].sum(-1) / alone[:, closed].su
 print("some heads give the /m/ over 1.5 times what their mask proposes:", bool((ratio > 1.5).any()))
 age = np.arange(T)[:, None] - np.arange(T)  # (T, T)
 looked = (maps * age).sum(-1)[..., 50:].mean(-1)  # (layers, H) expected age, frames with a full memory
-slopes = np.array(mapper.steepness) * masks.alibi_slopes(H).numpy()  # (H,)
+slopes = mapper.steepness * masks.alibi_slopes(H).numpy()  # (H,)
 print("slopes of the shipped mapper: 1 /", [round(1 / s) for s in slopes])
 alone = np.array([expected_age(s, mapper.config.tau) for s in slopes])
 print("the steepest head looks less far than the flattest, in every layer:", bool((looked[:, 0] < looked[:, -1]).all()))

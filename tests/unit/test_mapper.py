@@ -62,21 +62,21 @@ def test_frame_by_frame_one_face_and_several_are_the_network(change, B):
 
 
 @pytest.mark.parametrize("inside", [False, True])
-def test_heads_of_their_own_steepness_are_the_same_frame_by_frame_at_once_and_from_a_file(tmp_path, inside):
+def test_steeper_slopes_are_the_same_frame_by_frame_at_once_and_from_a_file(tmp_path, inside):
     net, (A, y) = network(layers=2, bias_inside=inside), clip()
-    steep = with_steepness(net, (1.5, 1.0, 4.0, 0.0))
-    assert net.steepness == (1.0,) * 4 and with_steepness(steep, 2).steepness == (3.0, 2.0, 8.0, 0.0)
-    M, plain = steep.mask(25), net.mask(25)
-    assert torch.equal(M[1], plain[1]) and torch.allclose(M[0], 1.5 * plain[0])
+    steep = with_steepness(net, 2.5)
+    assert net.steepness == 1 and with_steepness(steep, 2).steepness == 5
+    assert torch.allclose(steep.mask(25), 2.5 * net.mask(25))
     save_mapper(tmp_path / "m.safetensors", steep)
     for read in (steep, load_mapper(tmp_path / "m.safetensors")):
-        assert read.steepness == (1.5, 1.0, 4.0, 0.0)
+        assert read.steepness == 2.5
         with torch.no_grad():
             full, rings = read(A, y)[0], read.new_rings(1)
             steps = torch.stack([read.step(A[:, t], y[:, t], rings, t)[0] for t in range(25)])
             assert (full - steps).abs().max() < 1e-5 < (full - net(A, y)[0]).abs().max()
-    with pytest.raises(InputError, match="one steepness for each of the 4 heads"):
-        with_steepness(net, (1.0, 2.0))
+    save_mapper(tmp_path / "m.safetensors", steep, {"steepness": "very"})
+    with pytest.raises(InputError, match="does not hold a mapping network"):
+        load_mapper(tmp_path / "m.safetensors")
 
 
 def test_marks_of_pinned_attributes_are_read_alike_frame_by_frame_and_at_once():

@@ -180,8 +180,8 @@ def test_every_preset_of_the_mapper_makes_a_step(preset):
     settings = training.PRESETS["mapper"][preset]
     assert settings.get("steps", 0) > 0 or settings.get("minutes", 0) > 0
     settings = {k: v for k, v in settings.items() if k not in ("minutes", "steps", "batch")}
-    _, log = training.train_mapper(CLIPS[:3], steps=1, batch=1, progress=False, **settings)
-    assert np.isfinite(log[0]["loss"])
+    network, log = training.train_mapper(CLIPS[:3], steps=1, batch=1, progress=False, **settings)
+    assert np.isfinite(log[0]["loss"]) and network.steepness == settings.get("steepness", 1)
 
 
 def test_a_damaged_checkpoint_is_one_sentence(tmp_path):
