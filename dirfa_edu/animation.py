@@ -1,8 +1,9 @@
 """A facial animation: 23 attributes a frame, and OpenFace's CSV in and out.
 
-An animation is float32 (T, 23) at 25 frames a second: 17 Action Unit intensities (0-5), then head pose as pitch, yaw
-and roll (radians, OpenFace's axes and signs) and translation (millimetres). In memory the pose is relative to the
-clip's neutral, the median over its valid frames: all zeros is a neutral, frontal face.
+An animation is float32 (T, 23) at 25 frames a second: 17 Action Unit intensities (0-5), then head
+pose as pitch, yaw and roll (radians, OpenFace's axes and signs) and translation (millimetres). In
+memory the pose is relative to the clip's neutral, the median over its valid frames: all zeros is a
+neutral, frontal face.
 
 Paper: 3.2.1. Notebook: 01_features.
 """
@@ -44,16 +45,24 @@ POSE = [column(name) for name in POSES]
 GROUPS = {"lips": LIPS, "upper": UPPER, "blink": BLINK, "pose": POSE}
 
 # OpenFace writes its columns in this order (intensities _r; translations before rotations)
-HEADER = (["frame", "timestamp", "confidence", "success"] + POSES[3:] + POSES[:3] + [f"{au}_r" for au in AUS])
+HEADER = (
+    ["frame", "timestamp", "confidence", "success"]
+    + POSES[3:]
+    + POSES[:3]
+    + [f"{au}_r" for au in AUS]
+)
 
 
-def read_openface(path: str | Path, absolute: bool = False, missing_pose: str = "error") -> np.ndarray:
+def read_openface(
+    path: str | Path, absolute: bool = False, missing_pose: str = "error"
+) -> np.ndarray:
     """Read an OpenFace CSV -> float32 (T, 23) at 25 fps; AUs 0-5, radians, millimetres.
 
-    Column names may carry leading spaces (OpenFace <= 2.1). Failed frames (success 0, or NaN) are filled from their
-    neighbours in time; `valid_frames` tells which. Another frame rate is resampled to 25 fps, with a warning. Pose is
-    relative to the median of the valid frames unless `absolute`. `missing_pose="zeros"` accepts a file without pose
-    columns. Raises InputError for a file that is no CSV, lacks columns, has no valid frame, or whose time runs back.
+    Column names may carry leading spaces (OpenFace <= 2.1). Failed frames (success 0, or NaN) are
+    filled from their neighbours in time; `valid_frames` tells which. Another frame rate is
+    resampled to 25 fps, with a warning. Pose is relative to the median of the valid frames unless
+    `absolute`. `missing_pose="zeros"` accepts a file without pose columns. Raises InputError for a
+    file that is no CSV, lacks columns, has no valid frame, or whose time runs back.
     Paper: 3.2.1, 4.1. Notebook: 01_features.
     """
     table, times, valid = _read_table(Path(path), missing_pose)
@@ -61,7 +70,10 @@ def read_openface(path: str | Path, absolute: bool = False, missing_pose: str = 
     step, _ = _clock(times)
     if abs(step * FPS - 1) > 0.005:
         # the same words for every file of a corpus, so that Python says them once
-        warnings.warn(f"OpenFace tracks of {1 / step:.2f} frames a second are resampled to {FPS}", stacklevel=2)
+        warnings.warn(
+            f"OpenFace tracks of {1 / step:.2f} frames a second are resampled to {FPS}",
+            stacklevel=2,
+        )
     Y[:, :17] = Y[:, :17].clip(*AU_RANGE)
     if not absolute:
         seen = _resample_valid(valid, times)
@@ -70,21 +82,28 @@ def read_openface(path: str | Path, absolute: bool = False, missing_pose: str = 
 
 
 def valid_frames(path: str | Path) -> np.ndarray:
-    """Which frames of `read_openface(path)` were measured: bool (T,), False where a failed or lost frame was filled.
+    """Which frames of `read_openface(path)` were measured: bool (T,), False where a failed or lost
+    frame was filled.
 
-    In a resampled track a frame counts when both frames that it lies between do. Raises InputError like
-    `read_openface`. Notebook: 07_your_own_face.
+    In a resampled track a frame counts when both frames that it lies between do. Raises InputError
+    like `read_openface`. Notebook: 07_your_own_face.
     """
     _, times, valid = _read_table(Path(path), "zeros")
     return _resample_valid(valid, times)
 
 
-def write_openface(path: str | Path, Y: np.ndarray, offset: np.ndarray | None = None,
-                   success: np.ndarray | None = None) -> None:
-    """Write an animation (T, 23) as an OpenFace CSV at 25 fps: AUs two decimals, radians four, millimetres one.
+def write_openface(
+    path: str | Path,
+    Y: np.ndarray,
+    offset: np.ndarray | None = None,
+    success: np.ndarray | None = None,
+) -> None:
+    """Write an animation (T, 23) as an OpenFace CSV at 25 fps: AUs two decimals, radians four,
+    millimetres one.
 
-    `offset` (6,) is added to the pose (rotation first), so that a relative animation becomes absolute again; real
-    OpenFace files have pose_Tz of 500-600 mm. `success` (T,) marks failed frames with 0.
+    `offset` (6,) is added to the pose (rotation first), so that a relative animation becomes
+    absolute again; real OpenFace files have pose_Tz of 500-600 mm. `success` (T,) marks failed
+    frames with 0.
     Raises InputError for a wrong shape or values that are not finite. Notebook: 01_features.
     """
     Y = check_animation(Y)
@@ -100,17 +119,23 @@ def write_openface(path: str | Path, Y: np.ndarray, offset: np.ndarray | None = 
 
 
 def openface_row(t: int, y: np.ndarray, success: int = 1) -> list[str]:
-    """Frame t (from 0) with attributes y (23,), pose absolute, as an OpenFace file writes it: a text per HEADER column.
+    """Frame t (from 0) with attributes y (23,), pose absolute, as an OpenFace file writes it: a
+    text per HEADER column.
 
     >>> openface_row(0, np.zeros(23))[:5]
     ['1', '0.000', '0.98', '1', '0.0']
     """
-    return ([f"{t + 1}", f"{t / FPS:.3f}", "0.98" if success else "0.00", f"{success}"]
-            + [f"{v:.1f}" for v in y[20:]] + [f"{v:.4f}" for v in y[17:20]] + [f"{v:.2f}" for v in y[:17]])
+    return (
+        [f"{t + 1}", f"{t / FPS:.3f}", "0.98" if success else "0.00", f"{success}"]
+        + [f"{v:.1f}" for v in y[20:]]
+        + [f"{v:.4f}" for v in y[17:20]]
+        + [f"{v:.2f}" for v in y[:17]]
+    )
 
 
 def check_animation(Y: np.ndarray) -> np.ndarray:
-    """Return Y as a float64 array, or raise InputError in one sentence if it is no (T, 23) finite animation."""
+    """Return Y as a float64 array, or raise InputError in one sentence if it is no (T, 23) finite
+    animation."""
     Y = np.asarray(Y, np.float64)
     if Y.ndim != 2 or Y.shape[1] != N_ATTRIBUTES:
         raise InputError(f"an animation is (frames, {N_ATTRIBUTES}), not {Y.shape}")
@@ -125,11 +150,15 @@ def _read_table(path: Path, missing_pose: str) -> tuple[np.ndarray, np.ndarray, 
     if not path.is_file():
         raise InputError(f"no OpenFace file at {path}")
     try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True))
+        rows = list(
+            csv.reader(path.read_text(encoding="utf-8-sig").splitlines(), skipinitialspace=True)
+        )
     except (UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path} is not a CSV file ({error})") from error
     if len(rows) < 2:
-        raise InputError(f"{path} has no frames: OpenFace writes one header line and one line per frame")
+        raise InputError(
+            f"{path} has no frames: OpenFace writes one header line and one line per frame"
+        )
     place = {name.strip(): i for i, name in enumerate(rows[0])}
     wanted = [f"{au}_r" for au in AUS] + POSES
     missing = [name for name in wanted if name not in place]
@@ -137,7 +166,9 @@ def _read_table(path: Path, missing_pose: str) -> tuple[np.ndarray, np.ndarray, 
         missing = [name for name in missing if name not in POSES]
     if missing:
         hint = "; pass missing_pose='zeros' to accept it" if set(missing) <= set(POSES) else ""
-        raise InputError(f"{path} lacks the column {missing[0]} ({len(missing)} of 23 missing){hint}")
+        raise InputError(
+            f"{path} lacks the column {missing[0]} ({len(missing)} of 23 missing){hint}"
+        )
 
     def numbers(name: str, default: float) -> np.ndarray:
         if name not in place:
@@ -155,8 +186,10 @@ def _read_table(path: Path, missing_pose: str) -> tuple[np.ndarray, np.ndarray, 
     if "timestamp" not in place or not np.isfinite(times).all():
         times = np.arange(len(table)) / FPS
     if (np.diff(times) <= 0).any():
-        raise InputError(f"{path}: the timestamp does not rise in line {int(np.argmax(np.diff(times) <= 0)) + 3}; a "
-                         "file of several faces or recordings has to be split first")
+        raise InputError(
+            f"{path}: the timestamp does not rise in line {int(np.argmax(np.diff(times) <= 0)) + 3}; a "
+            "file of several faces or recordings has to be split first"
+        )
     valid = (numbers("success", 1.0) > 0.5) & np.isfinite(table).all(1)
     return table, times, valid
 
@@ -164,9 +197,14 @@ def _read_table(path: Path, missing_pose: str) -> tuple[np.ndarray, np.ndarray, 
 def _fill(table: np.ndarray, valid: np.ndarray, path: str | Path) -> np.ndarray:
     """Replace failed frames by linear interpolation between their valid neighbours."""
     if not valid.any():
-        raise InputError(f"{path} has no valid frame: success is 0 or values are missing everywhere")
+        raise InputError(
+            f"{path} has no valid frame: success is 0 or values are missing everywhere"
+        )
     good = np.where(valid)[0]
-    return np.stack([np.interp(np.arange(len(table)), good, table[good, j]) for j in range(table.shape[1])], axis=1)
+    return np.stack(
+        [np.interp(np.arange(len(table)), good, table[good, j]) for j in range(table.shape[1])],
+        axis=1,
+    )
 
 
 def _clock(times: np.ndarray) -> tuple[float, int]:
@@ -175,7 +213,8 @@ def _clock(times: np.ndarray) -> tuple[float, int]:
     if not len(steps):
         return 1 / FPS, len(times)
     step = float(np.median(steps))
-    if steps.max() < 1.5 * step + 0.001:  # no frame is lost: the mean is finer than stamps of three decimals
+    # no frame is lost: the mean is finer than stamps of three decimals
+    if steps.max() < 1.5 * step + 0.001:
         step = float(steps.mean())
     return step, max(1, int(round((times[-1] - times[0] + step) * FPS)))
 
@@ -191,9 +230,12 @@ def _resample(Y: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def _resample_valid(valid: np.ndarray, times: np.ndarray) -> np.ndarray:
-    """The same for the mask of valid frames: both neighbours must be valid, and no frame lost between them."""
+    """The same for the mask of valid frames: both neighbours must be valid, and no frame lost
+    between them."""
     step, n = _clock(times)
     if n == len(valid) or len(valid) < 2:
         return valid
-    right = np.searchsorted(times - times[0] + step / 2, (np.arange(n) + 0.5) / FPS).clip(1, len(valid) - 1)
+    right = np.searchsorted(times - times[0] + step / 2, (np.arange(n) + 0.5) / FPS).clip(
+        1, len(valid) - 1
+    )
     return valid[right - 1] & valid[right] & (np.diff(times)[right - 1] < 1.5 * step + 0.001)

@@ -1,7 +1,8 @@
 """Speech in: 16 kHz samples -> log-mel spectrogram -> one feature window per video frame.
 
-Frame t covers the time [t/25, (t+1)/25) s. Its window is the 20 mel frames 4t-8 .. 4t+11, 0.2 s about the frame's
-middle, so A has 20 x 20 = 400 numbers a frame. The same rule is used for tracks, video and audio.
+Frame t covers the time [t/25, (t+1)/25) s. Its window is the 20 mel frames 4t-8 .. 4t+11, 0.2 s
+about the frame's middle, so A has 20 x 20 = 400 numbers a frame. The same rule is used for tracks,
+video and audio.
 
 Paper: 4.1. Notebook: 01_features.
 """
@@ -23,13 +24,17 @@ MELS_PER_FRAME = SAMPLES_PER_FRAME // HOP  # 4
 WINDOW = 20  # mel frames in one feature window
 BEFORE = 8  # of which this many start before the frame does
 LEVEL = 0.1  # root mean square every recording is brought to
-NO_AUDIO = -1.0  # a feature row of this value says "not heard"; real features are 0..1, and silence is 0
+NO_AUDIO = (
+    -1.0
+)  # a feature row of this value says "not heard"; real features are 0..1, and silence is 0
 
 
 def load(path: str | Path, sr: int = SAMPLE_RATE) -> np.ndarray:
-    """Load a sound file -> float32 (N,) mono at `sr` Hz. Stereo is averaged, other rates are resampled.
+    """Load a sound file -> float32 (N,) mono at `sr` Hz. Stereo is averaged, other rates are
+    resampled.
 
-    Raises InputError for a missing, unreadable, empty or silent file, or one with values that are not numbers.
+    Raises InputError for a missing, unreadable, empty or silent file, or one with values that are
+    not numbers.
     Paper: 4.1. Notebook: 01_features.
     """
     import soundfile
@@ -41,11 +46,15 @@ def load(path: str | Path, sr: int = SAMPLE_RATE) -> np.ndarray:
     try:
         samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)  # (N, channels)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise InputError(f"{path} is not a sound file that can be read: give a wav, flac, ogg or mp3 file") from error
+        raise InputError(
+            f"{path} is not a sound file that can be read: give a wav, flac, ogg or mp3 file"
+        ) from error
     if len(samples) == 0:
         raise InputError(f"{path} has no samples: record it again")
     if not np.isfinite(samples).all():
-        raise InputError(f"{path} has samples that are not numbers (NaN or infinite): export it again")
+        raise InputError(
+            f"{path} has samples that are not numbers (NaN or infinite): export it again"
+        )
     wave = samples.mean(axis=1)
     if rate != sr:
         wave = soxr.resample(wave, rate, sr).astype(np.float32)
@@ -70,7 +79,9 @@ def mel_filters() -> np.ndarray:
     """The mel filter bank: float32 (20, 641), 125-7600 Hz."""
     import librosa
 
-    return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=125, fmax=7600).astype(np.float32)
+    return librosa.filters.mel(
+        sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=125, fmax=7600
+    ).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -80,9 +91,11 @@ def hann() -> np.ndarray:
 
 
 def mel_frame(samples: np.ndarray) -> np.ndarray:
-    """1280 samples -> 20 log-mel values in 0..1: Fourier amplitude, mel filters, decibels with a floor of -100.
+    """1280 samples -> 20 log-mel values in 0..1: Fourier amplitude, mel filters, decibels with a
+    floor of -100.
 
-    One frame at a time and never a whole file at once, so that a stream gives the same numbers to the last bit.
+    One frame at a time and never a whole file at once, so that a stream gives the same numbers to
+    the last bit.
     Paper: 4.1. Notebook: 01_features.
     """
     amplitude = np.abs(np.fft.rfft(samples * hann()))  # (641,)
@@ -93,8 +106,9 @@ def mel_frame(samples: np.ndarray) -> np.ndarray:
 def log_mel(wave: np.ndarray, gain: float | None = None) -> np.ndarray:
     """Log-mel spectrogram of 16 kHz speech -> float32 (20, M) in 0..1, M = 1 + N // 160.
 
-    The wave (N,) is first brought to RMS 0.1 (or multiplied by `gain`). Column m is centred on sample 160 m; beyond
-    both ends there is silence. Paper: 4.1 (FFT 1280, hop 160, 20 mels). Notebook: 01_features.
+    The wave (N,) is first brought to RMS 0.1 (or multiplied by `gain`). Column m is centred on
+    sample 160 m; beyond both ends there is silence. Paper: 4.1 (FFT 1280, hop 160, 20 mels).
+    Notebook: 01_features.
 
     >>> log_mel(np.sin(np.arange(16000) * 0.1)).shape
     (20, 101)
@@ -102,7 +116,9 @@ def log_mel(wave: np.ndarray, gain: float | None = None) -> np.ndarray:
     wave = np.asarray(wave, np.float32)
     gain = loudness_gain(wave) if gain is None else gain
     padded = np.pad(wave * np.float32(gain), N_FFT // 2)
-    return np.stack([mel_frame(padded[HOP * m:HOP * m + N_FFT]) for m in range(1 + len(wave) // HOP)], axis=1)
+    return np.stack(
+        [mel_frame(padded[HOP * m : HOP * m + N_FFT]) for m in range(1 + len(wave) // HOP)], axis=1
+    )
 
 
 def loudness_gain(wave: np.ndarray) -> float:
@@ -111,9 +127,11 @@ def loudness_gain(wave: np.ndarray) -> float:
 
 
 def frame_features(wave: np.ndarray, fps: int = FPS, gain: float | None = None) -> np.ndarray:
-    """Audio features A of 16 kHz speech: float32 (T, 400), one window of 20 mel frames x 20 mels per video frame.
+    """Audio features A of 16 kHz speech: float32 (T, 400), one window of 20 mel frames x 20 mels
+    per video frame.
 
-    Row t holds mel frames 4t-8 .. 4t+11 one after the other (time-major), edges repeated. T = ceil(N / 640).
+    Row t holds mel frames 4t-8 .. 4t+11 one after the other (time-major), edges repeated. T =
+    ceil(N / 640).
     Raises InputError for another frame rate than 25.
     Paper: 4.1 ("the target frame time-step in the middle"). Notebook: 01_features.
 
@@ -121,22 +139,29 @@ def frame_features(wave: np.ndarray, fps: int = FPS, gain: float | None = None) 
     (25, 400)
     """
     if fps != FPS:
-        raise InputError(f"the networks run at {FPS} frames a second, not {fps}: resample the video first")
+        raise InputError(
+            f"the networks run at {FPS} frames a second, not {fps}: resample the video first"
+        )
     mel = log_mel(wave, gain)  # (20, M)
     return mel_windows(mel.T, range(frame_count(len(wave))))  # (T, 400)
 
 
 def mel_windows(mel: np.ndarray, frames: range) -> np.ndarray:
     """The windows of some video frames, cut from mel frames (M, 20) -> (n, 400), edges repeated."""
-    index = MELS_PER_FRAME * np.array(frames, int)[:, None] + np.arange(-BEFORE, WINDOW - BEFORE)  # (n, 20)
-    return np.ascontiguousarray(mel[index.clip(0, len(mel) - 1)].reshape(len(index), WINDOW * N_MELS))  # (n, 400)
+    # (n, 20)
+    index = MELS_PER_FRAME * np.array(frames, int)[:, None] + np.arange(-BEFORE, WINDOW - BEFORE)
+    # (n, 400)
+    return np.ascontiguousarray(
+        mel[index.clip(0, len(mel) - 1)].reshape(len(index), WINDOW * N_MELS)
+    )
 
 
 class FeatureStream:
     """`frame_features` for speech that arrives in pieces: feed what there is, finish at the end.
 
     A window reaches 0.15 s beyond the start of its frame, so that is how late a frame comes out.
-    `gain` stands for the loudness of the whole file, which a stream cannot know. Notebook: 01_features.
+    `gain` stands for the loudness of the whole file, which a stream cannot know. Notebook:
+    01_features.
 
     >>> wave = np.sin(np.arange(5000) * 0.1)
     >>> stream = FeatureStream(gain=loudness_gain(wave))
@@ -148,10 +173,12 @@ class FeatureStream:
     def __init__(self, gain: float = 1.0) -> None:
         self.gain, self.samples, self.frames, self.finished = np.float32(gain), 0, 0, False
         self.tail = np.zeros(N_FFT // 2, np.float32)  # samples whose mel frame is not yet complete
-        self.mel, self.dropped = np.zeros((0, N_MELS), np.float32), 0  # mel frames, but for those no longer needed
+        # mel frames, but for those no longer needed
+        self.mel, self.dropped = np.zeros((0, N_MELS), np.float32), 0
 
     def feed(self, samples: np.ndarray) -> np.ndarray:
-        """The next samples (any number, also none) -> the windows (n, 400) that are complete by now."""
+        """The next samples (any number, also none) -> the windows (n, 400) that are complete by
+        now."""
         if self.finished:
             raise InputError("this stream is finished: start a new one")
         samples = np.asarray(samples, np.float32).ravel()
@@ -169,9 +196,9 @@ class FeatureStream:
     def _hear(self, samples: np.ndarray) -> None:
         self.tail = np.concatenate([self.tail, samples])
         n = max(0, (len(self.tail) - N_FFT) // HOP + 1)
-        new = [mel_frame(self.tail[HOP * m:HOP * m + N_FFT]) for m in range(n)]
+        new = [mel_frame(self.tail[HOP * m : HOP * m + N_FFT]) for m in range(n)]
         self.mel = np.concatenate([self.mel, *(row[None] for row in new)])
-        self.tail = self.tail[HOP * n:]
+        self.tail = self.tail[HOP * n :]
 
     def _windows(self, ready: int) -> np.ndarray:
         frames = range(self.frames, max(ready, self.frames))

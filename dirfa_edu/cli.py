@@ -12,41 +12,63 @@ import typer
 
 from .files import InputError, atomic_path, data_path
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False,
-                  help="DIRFA: audio-driven talking faces with diverse facial animations.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="DIRFA: audio-driven talking faces with diverse facial animations.",
+)
 
 
 @app.command()
-def talk(speech: Annotated[Path, typer.Argument(help="a recording: wav, flac, ogg or mp3")],
-         portrait: Annotated[Path, typer.Option(help="a neutral, frontal portrait: png or jpg")],
-         out: Annotated[Path, typer.Option(help="folder for the results")] = Path("demo"),
-         samples: Annotated[int, typer.Option(help="how many different faces")] = 3,
-         seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 0,
-         driving: Annotated[str, typer.Option(help="head pose relative to the portrait's, or absolute")] = "relative",
-         generator: Annotated[Path | None, typer.Option(help="weights of train generator --finetune")] = None,
-         ) -> None:
+def talk(
+    speech: Annotated[Path, typer.Argument(help="a recording: wav, flac, ogg or mp3")],
+    portrait: Annotated[Path, typer.Option(help="a neutral, frontal portrait: png or jpg")],
+    out: Annotated[Path, typer.Option(help="folder for the results")] = Path("demo"),
+    samples: Annotated[int, typer.Option(help="how many different faces")] = 3,
+    seed: Annotated[int, typer.Option(help="the same seed gives the same files")] = 0,
+    driving: Annotated[
+        str, typer.Option(help="head pose relative to the portrait's, or absolute")
+    ] = "relative",
+    generator: Annotated[
+        Path | None, typer.Option(help="weights of train generator --finetune")
+    ] = None,
+) -> None:
     """Make one portrait speak a recording, in several plausible ways."""
     from tqdm.auto import tqdm
 
     from .generator import load_generator
     from .talk import talk as run
 
-    result = run(speech, portrait, out, samples, seed, driving=driving,
-                 generator=load_generator(generator) if generator else None,
-                 progress=lambda title, items, total: tqdm(items, total=total, desc=f"{title:9s}", unit="frame"))
+    result = run(
+        speech,
+        portrait,
+        out,
+        samples,
+        seed,
+        driving=driving,
+        generator=load_generator(generator) if generator else None,
+        progress=lambda title, items, total: tqdm(
+            items, total=total, desc=f"{title:9s}", unit="frame"
+        ),
+    )
     typer.echo(f"{samples} talking faces of {result['animations'].shape[1] / 25:.1f} s:")
     for path in result["files"]:
         typer.echo(f"  {path}")
-    typer.echo("seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items()))
+    typer.echo(
+        "seconds: " + ", ".join(f"{name} {value:.1f}" for name, value in result["seconds"].items())
+    )
 
 
 @app.command()
-def extract(video: Annotated[Path, typer.Argument(help="a clip of one face: mp4 or webm")],
-            out: Annotated[Path, typer.Option(help="folder for the results")] = Path("extracted")) -> None:
+def extract(
+    video: Annotated[Path, typer.Argument(help="a clip of one face: mp4 or webm")],
+    out: Annotated[Path, typer.Option(help="folder for the results")] = Path("extracted"),
+) -> None:
     """Measure the 23 attributes of a real clip (OpenFace-like) and cut out a source portrait."""
     from .animation import write_openface
+    from .faces.vision import extract as run
     from .files import make_folder, save_png
-    from .vision import extract as run
 
     found = run(video)
     make_folder(out)
@@ -58,31 +80,54 @@ def extract(video: Annotated[Path, typer.Argument(help="a clip of one face: mp4 
 
 
 @app.command()
-def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
-          preset: Annotated[str, typer.Option(help="notebook, shipped or paper; mapper: also audio")] = "shipped",
-          data: Annotated[str, typer.Option(help="samples, or a folder of clips")] = "samples",
-          out: Annotated[Path, typer.Option(help="folder for weights, checkpoint and log")] = Path("runs"),
-          steps: Annotated[int | None, typer.Option(help="instead of the preset's budget")] = None,
-          minutes: Annotated[float | None, typer.Option(help="instead of the preset's budget")] = None,
-          seed: int = 0, device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
-          devices: Annotated[int, typer.Option(help="how many share each batch")] = 1,
-          tensorboard: Annotated[Path | None, typer.Option(help="folder for TensorBoard (mapper)")] = None,
-          weight: Annotated[list[str] | None, typer.Option(help="TERM=NUMBER, 0 is off: adv, rec, attr, pixel, spread, "
-                                                           "equivariance (generator)")] = None,
-          vgg: Annotated[Path | None, typer.Option(help="VGG-19 weights to be phi (generator)")] = None,
-          finetune: Annotated[Path | None, typer.Option(help="a film of one person, whom the shipped generator learns "
-                                                             "better in 10 minutes")] = None) -> None:
+def train(
+    network: Annotated[str, typer.Argument(help="mapper or generator")],
+    preset: Annotated[
+        str, typer.Option(help="notebook, shipped or paper; mapper: also audio")
+    ] = "shipped",
+    data: Annotated[str, typer.Option(help="samples, or a folder of clips")] = "samples",
+    out: Annotated[Path, typer.Option(help="folder for weights, checkpoint and log")] = Path(
+        "runs"
+    ),
+    steps: Annotated[int | None, typer.Option(help="instead of the preset's budget")] = None,
+    minutes: Annotated[float | None, typer.Option(help="instead of the preset's budget")] = None,
+    seed: int = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda")] = "auto",
+    devices: Annotated[int, typer.Option(help="how many share each batch")] = 1,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="folder for TensorBoard (mapper)")
+    ] = None,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="TERM=NUMBER, 0 is off: adv, rec, attr, pixel, spread, equivariance (generator)"
+        ),
+    ] = None,
+    vgg: Annotated[Path | None, typer.Option(help="VGG-19 weights to be phi (generator)")] = None,
+    finetune: Annotated[
+        Path | None,
+        typer.Option(
+            help="a film of one person, whom the shipped generator learns better in 10 minutes"
+        ),
+    ] = None,
+) -> None:
     """Train a network; run the same line again to go on after an interruption."""
     from . import training
-    from .corpus import Corpus
+    from .data.corpus import Corpus
     from .examples import generator_pairs, one_person
     from .generator import save_generator
     from .mapper import save_mapper
     from .runs import first_process
 
-    if network not in training.PRESETS or preset not in training.PRESETS[network] or preset == "finetune":
-        raise InputError(f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
-                         "presets are notebook, shipped and paper, for the mapper also audio")
+    if (
+        network not in training.PRESETS
+        or preset not in training.PRESETS[network]
+        or preset == "finetune"
+    ):
+        raise InputError(
+            f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
+            "presets are notebook, shipped and paper, for the mapper also audio"
+        )
     settings = dict(training.PRESETS[network][preset])
     if finetune:
         if network != "generator":
@@ -95,8 +140,11 @@ def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
     settings |= {"seed": seed, "device": device, "checkpoint": out / f"{network}.checkpoint"}
     if network == "mapper":
         trained, log = training.train_mapper(
-            [clip for clip in corpus.select(split="train") if clip.kind != "probe"], **settings, devices=devices,
-            tensorboard=tensorboard)
+            [clip for clip in corpus.select(split="train") if clip.kind != "probe"],
+            **settings,
+            devices=devices,
+            tensorboard=tensorboard,
+        )
         if not first_process():
             return
         save_mapper(out / "mapper.safetensors", trained)
@@ -106,15 +154,28 @@ def train(network: Annotated[str, typer.Argument(help="mapper or generator")],
             film, rest = one_person(finetune, settings["start"].config.size)
             clips, validation = [film], [rest]
         else:
-            clips, validation = corpus.select(split="train", rendered=True), corpus.select(split="test", kind="probe")
-        trained, log = training.train_generator(clips, **settings, devices=devices, vgg=vgg, lambdas=numbers(weight),
-                                                validation=validation)
+            clips, validation = (
+                corpus.select(split="train", rendered=True),
+                corpus.select(split="test", kind="probe"),
+            )
+        trained, log = training.train_generator(
+            clips,
+            **settings,
+            devices=devices,
+            vgg=vgg,
+            lambdas=numbers(weight),
+            validation=validation,
+        )
         if not first_process():
             return
         save_generator(out / "generator.safetensors", trained)
         if finetune:
-            before = training.generator_gain(settings["start"], generator_pairs(validation, trained.config.size))
-            typer.echo(f"PSNR on the last fifth of the film: {before['psnr']} dB before, {log[-1]['psnr']} after")
+            before = training.generator_gain(
+                settings["start"], generator_pairs(validation, trained.config.size)
+            )
+            typer.echo(
+                f"PSNR on the last fifth of the film: {before['psnr']} dB before, {log[-1]['psnr']} after"
+            )
     with atomic_path(out / f"{network}.log.json") as temporary:
         temporary.write_text(json.dumps(log, indent=1))
     typer.echo(f"{out / (network + '.safetensors')}: {json.dumps(log[-1])}")
@@ -125,56 +186,83 @@ def numbers(given: list[str] | None) -> dict[str, float]:
     try:
         return {name: float(value) for name, value in (each.split("=") for each in given or [])}
     except ValueError as error:
-        raise InputError(f"{' '.join(given)}: give --weight TERM=NUMBER, for instance --weight adv=0") from error
+        raise InputError(
+            f"{' '.join(given)}: give --weight TERM=NUMBER, for instance --weight adv=0"
+        ) from error
 
 
 @app.command()
-def evaluate(what: Annotated[str, typer.Argument(help="mapper, generator, sync, or talk")],
-             folder: Annotated[Path | None, typer.Argument(help="with talk: the folder that holds the videos")] = None,
-             weights: Annotated[Path | None, typer.Option(
-                 help="instead of the shipped ones; with talk: those of the published SyncNet, beside ours")] = None,
-             json_file: Annotated[Path | None, typer.Option("--json", help="write the figures here too")] = None,
-             ) -> None:
-    """Measure a network on the test split of the sample corpus, or the talking faces in a folder (report.html)."""
-    from .evaluate import evaluate_mapper, evaluate_sync
-    from .evaluate_generator import evaluate_generator
-    from .report_card import evaluate_talk
+def evaluate(
+    what: Annotated[str, typer.Argument(help="mapper, generator, sync, or talk")],
+    folder: Annotated[
+        Path | None, typer.Argument(help="with talk: the folder that holds the videos")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="instead of the shipped ones; with talk: those of the published SyncNet, beside ours"
+        ),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", help="write the figures here too")
+    ] = None,
+) -> None:
+    """Measure a network on the test split of the sample corpus, or the talking faces in a folder
+    (report.html)."""
+    from .results.generator_card import evaluate_generator
+    from .results.mapper_card import evaluate_mapper, evaluate_sync
+    from .results.report_card import evaluate_talk
 
     if what == "talk":
         if folder is None:
             raise InputError("which videos? Give their folder: dirfa-edu evaluate talk FOLDER")
         figures = evaluate_talk(folder, weights)
         typer.echo(f"{folder / 'report.html'}: {len(figures)} videos")
-    elif what in (runs := {"mapper": evaluate_mapper, "generator": evaluate_generator, "sync": evaluate_sync}):
+    elif what in (
+        runs := {"mapper": evaluate_mapper, "generator": evaluate_generator, "sync": evaluate_sync}
+    ):
         figures = runs[what](weights)
         for name, value in figures.items():
             typer.echo(f"{name:45s} {value}")
     else:
-        raise InputError(f"nothing to evaluate called {what!r}: choose mapper, generator, sync or talk")
+        raise InputError(
+            f"nothing to evaluate called {what!r}: choose mapper, generator, sync or talk"
+        )
     if json_file:
         with atomic_path(json_file) as temporary:
             temporary.write_text(json.dumps(figures, indent=1))
 
 
 @app.command()
-def reproduce(what: Annotated[str, typer.Argument(help="table1, table2, table4, table5, fig2 to fig6, or claim")],
-              preset: Annotated[str, typer.Option(help="laptop or full")] = "laptop",
-              seeds: Annotated[int, typer.Option(help="trainings of each variant (tables)")] = 1,
-              out: Annotated[Path, typer.Option(help="folder for results and finished trials")] = Path("results"),
-              ) -> None:
-    """Make one of the paper's tables or figures at the scale of a laptop; tables judge the paper's claims."""
-    from . import figures
-    from .reproduce import reproduce as run
+def reproduce(
+    what: Annotated[
+        str, typer.Argument(help="table1, table2, table4, table5, fig2 to fig6, or claim")
+    ],
+    preset: Annotated[str, typer.Option(help="laptop or full")] = "laptop",
+    seeds: Annotated[int, typer.Option(help="trainings of each variant (tables)")] = 1,
+    out: Annotated[Path, typer.Option(help="folder for results and finished trials")] = Path(
+        "results"
+    ),
+) -> None:
+    """Make one of the paper's tables or figures at the scale of a laptop; tables judge the paper's
+    claims."""
+    from .results import figures
+    from .results.reproduce import reproduce as run
 
-    typer.echo(figures.draw(what, preset, out) if what in figures.WHAT else run(what, preset, seeds, out))
+    typer.echo(
+        figures.draw(what, preset, out) if what in figures.WHAT else run(what, preset, seeds, out)
+    )
 
 
 @app.command()
-def grade(folder: Annotated[Path, typer.Argument(help="folder with the handed-in notebooks")],
-          out: Annotated[Path, typer.Option(help="CSV file to write")] = Path("grades.csv"),
-          seconds: Annotated[float, typer.Option(help="time limit for one notebook")] = 60) -> None:
-    """Run the checks of the exercises over a class's notebooks, each in a process of its own; a row for each."""
-    from .grade import grade_folder
+def grade(
+    folder: Annotated[Path, typer.Argument(help="folder with the handed-in notebooks")],
+    out: Annotated[Path, typer.Option(help="CSV file to write")] = Path("grades.csv"),
+    seconds: Annotated[float, typer.Option(help="time limit for one notebook")] = 60,
+) -> None:
+    """Run the checks of the exercises over a class's notebooks, each in a process of its own; a row
+    for each."""
+    from .course.grade import grade_folder
 
     for row in grade_folder(folder, out, seconds):
         typer.echo(f"{row['notebook']}: {row['right']} of {row['of']} {row['notes']}".rstrip())
@@ -182,9 +270,14 @@ def grade(folder: Annotated[Path, typer.Argument(help="folder with the handed-in
 
 
 @app.command()
-def doctor(data: Annotated[bool, typer.Option("--data", help="compare every file with the manifest")] = False,
-           folder: Annotated[Path | None, typer.Option(help="check this folder of clips instead")] = None) -> None:
-    """Say whether this installation can run: packages, sample data, weights; with --data or --folder, every clip."""
+def doctor(
+    data: Annotated[
+        bool, typer.Option("--data", help="compare every file with the manifest")
+    ] = False,
+    folder: Annotated[Path | None, typer.Option(help="check this folder of clips instead")] = None,
+) -> None:
+    """Say whether this installation can run: packages, sample data, weights; with --data or
+    --folder, every clip."""
     import warnings
     from importlib.metadata import version
 
@@ -197,7 +290,7 @@ def doctor(data: Annotated[bool, typer.Option("--data", help="compare every file
         load_pretrained(name)
         typer.echo(f"{name:12s} loads")
     if data or folder:
-        from .corpus import Corpus
+        from .data.corpus import Corpus
 
         corpus = Corpus(folder or "samples")
         with warnings.catch_warnings():
@@ -206,9 +299,15 @@ def doctor(data: Annotated[bool, typer.Option("--data", help="compare every file
         for problem in problems[1:20]:
             typer.echo(problem)
         if problems:
-            raise InputError(f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} in {corpus.root}: "
-                             f"{problems[0]}")
-        whole = "every file as in the manifest" if corpus.clips[0].sha256 else "every film and CSV can be read"
+            raise InputError(
+                f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} in {corpus.root}: "
+                f"{problems[0]}"
+            )
+        whole = (
+            "every file as in the manifest"
+            if corpus.clips[0].sha256
+            else "every film and CSV can be read"
+        )
         typer.echo(f"{'data':12s} {len(corpus)} clips, {whole}")
 
 

@@ -1,7 +1,8 @@
 """Control over what is sampled: pins, pulls, scale and offset, a blink schedule, a real beginning.
 
-The mapping network goes on from whatever is fed back to it. So an attribute that is overwritten before it is fed back
-moves the others through the model: pull the lip corners up, and the cheeks follow.
+The mapping network goes on from whatever is fed back to it. So an attribute that is overwritten
+before it is fed back moves the others through the model: pull the lip corners up, and the cheeks
+follow.
 
 Paper: 5 (its future work). Notebook: 04_mapper.
 """
@@ -18,7 +19,8 @@ from .animation import AU_RANGE, AUS, FPS, GROUPS, N_ATTRIBUTES, check_animation
 from .discretize import Discretizer
 from .files import InputError
 
-# AU45 in the frames of one blink, about its deepest one; between scheduled blinks the eyes stay open
+# AU45 in the frames of one blink, about its deepest one; between scheduled blinks the eyes stay
+# open
 BLINK_SHAPE = np.array([0.1, 1.4, 3.5, 4.0, 3.8, 2.8, 1.5, 0.4])
 BLINK_DEEPEST = 3
 EYES_OPEN = 0.5
@@ -30,11 +32,12 @@ LED = 5  # frames about a pin in which the rest of the face already, and still, 
 class Control:
     """What the sampled animation shall do; everything not named stays free.
 
-    `pins`: (attribute, start s, end s, value): exactly this value. Before and after, the attribute is led there and let
-    go at its natural speed, so that nothing jumps. `pulls`: (attribute, start s, end s, value, width): a preference for
-    values about this one, Gaussian with that width; the model still decides. `scale`, `offset`: factor and addition for
-    attributes or groups of what comes out (not of what is fed back). `blinks`: seconds at which the eyes are shut; no
-    other blinks, [] for none. `prefix`: an animation (T0, 23) that the samples continue.
+    `pins`: (attribute, start s, end s, value): exactly this value. Before and after, the attribute
+    is led there and let go at its natural speed, so that nothing jumps. `pulls`: (attribute, start
+    s, end s, value, width): a preference for values about this one, Gaussian with that width; the
+    model still decides. `scale`, `offset`: factor and addition for attributes or groups of what
+    comes out (not of what is fed back). `blinks`: seconds at which the eyes are shut; no other
+    blinks, [] for none. `prefix`: an animation (T0, 23) that the samples continue.
     Raises InputError for names, times or values that make no sense. Notebook: 04_mapper.
 
     >>> smile = Control(pins=[("AU12", 0.4, 1.0, 3.0)], scale={"pose": 0.5}, blinks=[0.8])
@@ -77,16 +80,22 @@ class Controller:
     def __init__(self, control: Control, bins: Discretizer) -> None:
         self.control, self.bins = control, bins
         self.step = np.full(N_ATTRIBUTES, np.inf) if bins.step is None else bins.step
-        self.pins = [(column(name), *_frames(start, end), value) for name, start, end, value in control.pins]
-        self.prefix = None if control.prefix is None else torch.from_numpy(bins.encode(control.prefix))
+        self.pins = [
+            (column(name), *_frames(start, end), value) for name, start, end, value in control.pins
+        ]
+        self.prefix = (
+            None if control.prefix is None else torch.from_numpy(bins.encode(control.prefix))
+        )
         self.pulls = []
         for name, start, end, value, width in control.pulls:
             j = column(name)
-            pull = torch.from_numpy(-0.5 * ((bins.centroids[j] - value) / width) ** 2).float()  # (D,)
+            # (D,)
+            pull = torch.from_numpy(-0.5 * ((bins.centroids[j] - value) / width) ** 2).float()
             self.pulls.append((j, *_frames(start, end), pull))
 
     def steer(self, t: int, logits: Tensor) -> Tensor:
-        """The pulls: logits (samples, 23, D) of frame t, with the pulled attributes' preference added."""
+        """The pulls: logits (samples, 23, D) of frame t, with the pulled attributes' preference
+        added."""
         for j, first, end, pull in self.pulls:
             strength = 1 - _distance(t, first, end) / FADE
             if strength > 0:
@@ -94,24 +103,30 @@ class Controller:
         return logits
 
     def pinned(self, t: int) -> Tensor | None:
-        """Marks (23,) of the attributes that are pinned or pulled about frame t; None where nothing is.
+        """Marks (23,) of the attributes that are pinned or pulled about frame t; None where nothing
+        is.
 
         The mapper was taught to let the other expressions follow them.
         """
-        held = [j for j, first, end, _ in [*self.pins, *self.pulls] if _distance(t, first, end) <= LED]
+        held = [
+            j for j, first, end, _ in [*self.pins, *self.pulls] if _distance(t, first, end) <= LED
+        ]
         return torch.zeros(N_ATTRIBUTES).index_fill_(0, torch.tensor(held), 1.0) if held else None
 
     def hold(self, t: int, y: Tensor) -> Tensor:
-        """The pins: bins y (samples, 23) of frame t, before they are fed back, moved to where they must be."""
+        """The pins: bins y (samples, 23) of frame t, before they are fed back, moved to where they
+        must be."""
         if self.prefix is not None and t < len(self.prefix):
             return self.prefix[t].expand_as(y).clone()
         low, high = self.bins.low.copy(), self.bins.high.copy()
-        # a funnel about each pin: as far from its value as natural steps can make good until it begins, or since it
-        # ended; the nearest pin is applied last and has the last word
+        # a funnel about each pin: as far from its value as natural steps can make good until it
+        # begins, or since it ended; the nearest pin is applied last and has the last word
         for j, first, end, value in sorted(self.pins, key=lambda pin: -_distance(t, *pin[1:3])):
             away = _distance(t, first, end)
             reach = away * self.step[j] if away else 0.0
-            low[j], high[j] = (np.clip(edge, value - reach, value + reach) for edge in (low[j], high[j]))
+            low[j], high[j] = (
+                np.clip(edge, value - reach, value + reach) for edge in (low[j], high[j])
+            )
         if self.control.blinks is not None:
             low[BLINK_COLUMN], high[BLINK_COLUMN] = blink_bounds(t, self.control.blinks)
         narrowed = torch.from_numpy((low > self.bins.low) | (high < self.bins.high))  # (23,)
@@ -125,7 +140,7 @@ class Controller:
             for name, number in numbers.items():
                 out[GROUPS.get(name) or [column(name)]] = number
         Y = Y * scale + offset
-        Y[..., :len(AUS)] = Y[..., :len(AUS)].clip(*AU_RANGE)
+        Y[..., : len(AUS)] = Y[..., : len(AUS)].clip(*AU_RANGE)
         return Y
 
 
@@ -133,7 +148,8 @@ BLINK_COLUMN = column("AU45")
 
 
 def blink_bounds(t: int, blinks: Sequence[float]) -> tuple[float, float]:
-    """Lowest and highest AU45 that frame t may have when the eyes blink at these seconds, and only then."""
+    """Lowest and highest AU45 that frame t may have when the eyes blink at these seconds, and only
+    then."""
     inside = [t - round(at * FPS) + BLINK_DEEPEST for at in blinks]
     depths = [BLINK_SHAPE[i] for i in inside if 0 <= i < len(BLINK_SHAPE)]
     return (max(depths), max(depths)) if depths else (0.0, EYES_OPEN)

@@ -15,16 +15,19 @@ BINS = 500  # D in the paper; its Table 5 compares 10 100 250 500 750
 
 @dataclass(frozen=True)
 class Discretizer:
-    """D equal bins between `low` and `high`, for each of the 23 attributes; the centroids are the bins' middles.
+    """D equal bins between `low` and `high`, for each of the 23 attributes; the centroids are the
+    bins' middles.
 
-    AUs always span 0..5, so with D = 500 one bin is 0.01, OpenFace's own precision. Pose spans what training saw.
+    AUs always span 0..5, so with D = 500 one bin is 0.01, OpenFace's own precision. Pose spans what
+    training saw.
     Paper: Eq. 2, 4. Notebook: 02_discretization.
     """
 
     low: np.ndarray  # (23,)
     high: np.ndarray  # (23,)
     bins: int = BINS
-    step: np.ndarray | None = None  # (23,), how far an attribute moves in one frame: 99 % of its steps are smaller
+    # (23,), how far an attribute moves in one frame: 99 % of its steps are smaller
+    step: np.ndarray | None = None
 
     @staticmethod
     def fit(tracks: list[np.ndarray], bins: int = BINS) -> "Discretizer":
@@ -38,13 +41,17 @@ class Discretizer:
         if bins < 2:
             raise InputError(f"discretization needs at least 2 bins, not {bins}")
         if not tracks:
-            raise InputError("discretization needs at least one training track to take the pose ranges from")
+            raise InputError(
+                "discretization needs at least one training track to take the pose ranges from"
+            )
         Y = np.concatenate([check_animation(track) for track in tracks])
         low, high = np.zeros(N_ATTRIBUTES), np.zeros(N_ATTRIBUTES)
-        low[:len(AUS)], high[:len(AUS)] = AU_RANGE
+        low[: len(AUS)], high[: len(AUS)] = AU_RANGE
         low[POSE], high[POSE] = np.quantile(Y[:, POSE], [0.001, 0.999], axis=0)
         if (high <= low).any():
-            raise InputError(f"attribute {int(np.argmax(high <= low))} never moves in the training tracks")
+            raise InputError(
+                f"attribute {int(np.argmax(high <= low))} never moves in the training tracks"
+            )
         moves = np.concatenate([np.abs(np.diff(track, axis=0)) for track in tracks])
         step = [np.quantile(move[move > 0], 0.99) if move.any() else np.inf for move in moves.T]
         return Discretizer(low, high, bins, np.array(step))
@@ -60,10 +67,12 @@ class Discretizer:
         return self.low[:, None] + (np.arange(self.bins) + 0.5) * self.width[:, None]
 
     def encode(self, Y: np.ndarray) -> np.ndarray:
-        """Values (..., 23) -> bins int64 (..., 23): the index of the nearest centroid. Values outside clip.
+        """Values (..., 23) -> bins int64 (..., 23): the index of the nearest centroid. Values
+        outside clip.
 
-        Eq. 2 leaves a value halfway between two centroids open; here it goes up, so that OpenFace's two decimals map
-        one to one to bins and exact zero keeps bin 0 for itself. Raises InputError for values that are not numbers.
+        Eq. 2 leaves a value halfway between two centroids open; here it goes up, so that OpenFace's
+        two decimals map one to one to bins and exact zero keeps bin 0 for itself. Raises InputError
+        for values that are not numbers.
         Paper: Eq. 2. Notebook: 02_discretization.
         """
         Y = np.asarray(Y, np.float64)
@@ -73,11 +82,14 @@ class Discretizer:
         return np.floor((Y - self.low) / self.width + 1e-3).clip(0, self.bins - 1).astype(np.int64)
 
     def decode(self, bins: np.ndarray) -> np.ndarray:
-        """Bins (..., 23) -> centroid values float32 (..., 23). Raises InputError for bins outside 0..D-1.
+        """Bins (..., 23) -> centroid values float32 (..., 23). Raises InputError for bins outside
+        0..D-1.
 
         Paper: Eq. 4. Notebook: 02_discretization.
         """
         bins = np.asarray(bins)
         if bins.size and (bins.min() < 0 or bins.max() >= self.bins):
-            raise InputError(f"bins must lie in 0..{self.bins - 1}, found {bins.min()}..{bins.max()}")
+            raise InputError(
+                f"bins must lie in 0..{self.bins - 1}, found {bins.min()}..{bins.max()}"
+            )
         return (self.low + (bins + 0.5) * self.width).astype(np.float32)

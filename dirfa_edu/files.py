@@ -8,7 +8,8 @@ from typing import Iterator
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used; the message is one sentence that says what, where and what to do."""
+    """Something the user gave cannot be used; the message is one sentence that says what, where and
+    what to do."""
 
 
 def data_path(*parts: str) -> Path:
@@ -22,7 +23,9 @@ def data_path(*parts: str) -> Path:
     chosen = os.environ.get("DIRFA_EDU_DATA")
     root = Path(chosen) if chosen else Path(__file__).resolve().parent.parent / "data_samples"
     if not root.is_dir():
-        raise InputError(f"no sample data at {root}: set DIRFA_EDU_DATA to the folder data_samples of the repository")
+        raise InputError(
+            f"no sample data at {root}: set DIRFA_EDU_DATA to the folder data_samples of the repository"
+        )
     return root.joinpath(*parts)
 
 
@@ -59,7 +62,9 @@ def make_folder(folder: str | Path) -> Path:
         probe = tempfile.TemporaryFile(dir=folder)
         probe.close()
     except OSError as error:
-        raise InputError(f"cannot write to the folder {folder}: {error.strerror or error}") from error
+        raise InputError(
+            f"cannot write to the folder {folder}: {error.strerror or error}"
+        ) from error
     return folder
 
 
@@ -68,7 +73,11 @@ def save_tensors(path: str | Path, tensors: dict, metadata: dict[str, str]) -> N
     from safetensors.torch import save_file
 
     with atomic_path(path) as temporary:
-        save_file({name: t.detach().cpu().contiguous() for name, t in tensors.items()}, str(temporary), metadata)
+        save_file(
+            {name: t.detach().cpu().contiguous() for name, t in tensors.items()},
+            str(temporary),
+            metadata,
+        )
 
 
 def load_tensors(path: str | Path) -> tuple[dict, dict[str, str]]:
@@ -83,9 +92,13 @@ def load_tensors(path: str | Path) -> tuple[dict, dict[str, str]]:
         raise InputError(f"no weights at {path}: train them, or check the path")
     try:
         with safe_open(str(path), framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})
+            return {name: file.get_tensor(name) for name in file.keys()}, dict(
+                file.metadata() or {}
+            )
     except (SafetensorError, OSError, ValueError) as error:
-        raise InputError(f"{path} is not a whole safetensors file ({error}): download or train it again") from error
+        raise InputError(
+            f"{path} is not a whole safetensors file ({error}): download or train it again"
+        ) from error
 
 
 def save_png(path: str | Path, picture) -> None:

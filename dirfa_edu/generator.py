@@ -1,9 +1,10 @@
-"""The generation network: one portrait and 23 attributes a frame -> a picture of the same person, moving as told.
+"""The generation network: one portrait and 23 attributes a frame -> a picture of the same person,
+moving as told.
 
-After face-vid2vid: the source is encoded once into features and canonical 3-D keypoints. The head pose turns and
-shifts the keypoints (geometry, nothing learned), the Action Units add a learned deformation. How each keypoint moved
-gives one small flow; a learned mask mixes them into dense motion, features are warped by it, and a decoder paints
-what the source does not show.
+After face-vid2vid: the source is encoded once into features and canonical 3-D keypoints. The head
+pose turns and shifts the keypoints (geometry, nothing learned), the Action Units add a learned
+deformation. How each keypoint moved gives one small flow; a learned mask mixes them into dense
+motion, features are warped by it, and a decoder paints what the source does not show.
 
 Paper: 3.3, Eq. 6. Notebook: 05_generator.
 """
@@ -26,13 +27,15 @@ SCALE = torch.tensor([5.0] * 17 + [0.2] * 3 + [20.0] * 3)
 
 @dataclass(frozen=True)
 class GeneratorConfig:
-    """Sizes of the generation network; all ours, the paper gives none. size 64 trains live, 128 is shipped."""
+    """Sizes of the generation network; all ours, the paper gives none. size 64 trains live, 128 is
+    shipped."""
 
     size: int = 128  # picture side, a multiple of 8
     width: int = 32  # channels at half size
     keypoints: int = 12
     z: int = 128  # width of the attribute code
-    window: int = 1  # frames of attributes that one picture is made from, its own in the middle; odd
+    # frames of attributes that one picture is made from, its own in the middle; odd
+    window: int = 1
 
 
 class Encoded(NamedTuple):
@@ -60,7 +63,8 @@ class Modulated(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions with a shortcut. With z the code scales the channels between; at full size each pass counts."""
+    """Two convolutions with a shortcut. With z the code scales the channels between; at full size
+    each pass counts."""
 
     def __init__(self, channels: int, z: int = 0) -> None:
         super().__init__()
@@ -96,21 +100,37 @@ class GenerationNetwork(nn.Module):
     def __init__(self, config: GeneratorConfig = GeneratorConfig()) -> None:
         super().__init__()
         if config.size % 8 or config.window % 2 == 0:
-            raise InputError(f"the picture size must be a multiple of 8 and the window odd, not {config.size} and "
-                             f"{config.window}")
+            raise InputError(
+                f"the picture size must be a multiple of 8 and the window odd, not {config.size} and "
+                f"{config.window}"
+            )
         self.config = config
-        w1, w2, w3, K, z = config.width, 2 * config.width, 4 * config.width, config.keypoints, config.z
-        self.down = nn.ModuleList([conv(3, w1 // 2), conv(w1 // 2, w1, 2), conv(w1, w2, 2), conv(w2, w3, 2)])
+        w1, w2, w3, K, z = (
+            config.width,
+            2 * config.width,
+            4 * config.width,
+            config.keypoints,
+            config.z,
+        )
+        self.down = nn.ModuleList(
+            [conv(3, w1 // 2), conv(w1 // 2, w1, 2), conv(w1, w2, 2), conv(w2, w3, 2)]
+        )
         self.refine = nn.ModuleList([Residual(w2), Residual(w3)])
         self.heat = conv(w3, K)  # where the source's keypoints are
         self.depth = conv(w3, K)  # and how far in front
-        self.code = nn.Sequential(nn.Linear((config.window + 1) * N_ATTRIBUTES, z), nn.SiLU(), nn.Linear(z, z))
+        self.code = nn.Sequential(
+            nn.Linear((config.window + 1) * N_ATTRIBUTES, z), nn.SiLU(), nn.Linear(z, z)
+        )
         self.expression = nn.Linear(z, 3 * K)  # what the AUs add to the keypoints
         self.pivot = nn.Parameter(torch.tensor([0.0, 0.1, 0.3]))  # the point the head turns about
-        self.per_mm = nn.Parameter(torch.tensor([1 / 180, 1 / 180, 1 / 600]))  # millimetres to picture units
+        # millimetres to picture units
+        self.per_mm = nn.Parameter(torch.tensor([1 / 180, 1 / 180, 1 / 600]))
         # dense motion, coarse (1/8) then fine (1/4): K + 1 mask channels, 2 of residual flow
-        self.coarse = nn.ModuleList([conv(w3 + K, w3), Modulated(w3, z), Modulated(w3, z), conv(w3, K + 3)])
-        self.fine = nn.ModuleList([conv(w3, w2), Modulated(w2, z), conv(w2, 3)])  # 2 of flow, 1 of occlusion
+        self.coarse = nn.ModuleList(
+            [conv(w3 + K, w3), Modulated(w3, z), Modulated(w3, z), conv(w3, K + 3)]
+        )
+        # 2 of flow, 1 of occlusion
+        self.fine = nn.ModuleList([conv(w3, w2), Modulated(w2, z), conv(w2, 3)])
         self.paint3, self.paint2, self.paint1 = Modulated(w3, z), Modulated(w2, z), Modulated(w1, z)
         self.up3, self.up2, self.up1 = conv(w3, w2), conv(w2, w1), conv(w1, w1 // 2)
         self.paint0 = Residual(w1 // 2, z)  # lids, lashes and teeth are a pixel or two
@@ -127,10 +147,15 @@ class GenerationNetwork(nn.Module):
         Raises InputError for another size. Notebook: 05_generator.
         """
         if source.shape[1:] != (3, self.config.size, self.config.size):
-            raise InputError(f"this generator wants pictures of {self.config.size} px, (B, 3, S, S), "
-                             f"not {tuple(source.shape)}")
+            raise InputError(
+                f"this generator wants pictures of {self.config.size} px, (B, 3, S, S), "
+                f"not {tuple(source.shape)}"
+            )
         z_src = torch.zeros(len(source), N_ATTRIBUTES) if attributes is None else attributes
-        z_src, source = z_src.to(source.device) / self.scale, source.contiguous(memory_format=torch.channels_last)
+        z_src, source = (
+            z_src.to(source.device) / self.scale,
+            source.contiguous(memory_format=torch.channels_last),
+        )
         x0 = rectify(self.down[0](source))
         x1 = rectify(self.down[1](x0))
         x2 = self.refine[0](rectify(self.down[2](x1)))
@@ -144,18 +169,23 @@ class GenerationNetwork(nn.Module):
         return Encoded((source, x0, x1, x2, x3), seen, canonical, z_src)
 
     def keypoints(self, canonical: Tensor, z: Tensor, code: Tensor) -> Tensor:
-        """Turn, shift and deform canonical keypoints (B, K, 3) by normalised attributes -> (B, K, 3)."""
+        """Turn, shift and deform canonical keypoints (B, K, 3) by normalised attributes -> (B, K,
+        3)."""
         R, t = self._pose(z)
         deformation = self.expression(code).float().view(len(z), -1, 3)  # (B, K, 3)
         return (canonical - self.pivot) @ R.transpose(1, 2) + self.pivot + t + deformation
 
     def motion(self, encoded: Encoded, attributes: Tensor) -> dict[str, Tensor]:
-        """Everything that says how the source moves: keypoints, flow, mask, occlusion (and inner features)."""
+        """Everything that says how the source moves: keypoints, flow, mask, occlusion (and inner
+        features)."""
         B, W = len(attributes), self.config.window
-        around = attributes if attributes.ndim == 3 else attributes[:, None].expand(-1, W, -1)  # (B, W, 23)
+        # (B, W, 23)
+        around = attributes if attributes.ndim == 3 else attributes[:, None].expand(-1, W, -1)
         if around.shape[1:] != (W, N_ATTRIBUTES):
-            raise InputError(f"this generator wants attributes (B, {N_ATTRIBUTES}) or (B, {W}, {N_ATTRIBUTES}), not "
-                             f"{tuple(attributes.shape)}")
+            raise InputError(
+                f"this generator wants attributes (B, {N_ATTRIBUTES}) or (B, {W}, {N_ATTRIBUTES}), not "
+                f"{tuple(attributes.shape)}"
+            )
         around, z_src = around / self.scale, encoded.attributes.expand(B, -1)
         z_tgt = around[:, W // 2]  # (B, 23)
         code = self.code(torch.cat([around.flatten(1), z_src], dim=1))
@@ -166,48 +196,72 @@ class GenerationNetwork(nn.Module):
         features = [x.expand(B, -1, -1, -1) for x in encoded.features]
         grid = self._grid(features[4])  # (h, w, 2)
         # near keypoint k the picture moves as k did and turns as the head did
-        turn = (self._pose(z_tgt)[0] @ self._pose(z_src)[0].transpose(1, 2))[:, :2, :2]  # of rows: transposed
+        # of rows: transposed
+        turn = (self._pose(z_tgt)[0] @ self._pose(z_src)[0].transpose(1, 2))[:, :2, :2]
         offset = grid - target[:, :, None, None, :2]  # (B, K, h, w, 2)
-        flows = (offset.flatten(1, 3) @ turn).view_as(offset) + source[:, :, None, None, :2] - grid  # (B, K, h, w, 2)
+        # (B, K, h, w, 2)
+        flows = (offset.flatten(1, 3) @ turn).view_as(offset) + source[:, :, None, None, :2] - grid
         near = torch.exp(-offset.square().sum(-1) / 0.02)
         was_near = torch.exp(-(grid - source[:, :, None, None, :2]).square().sum(-1) / 0.02)
         h = self.coarse[0](torch.cat([features[4], (near - was_near).to(features[4].dtype)], dim=1))
         h = self.coarse[2](self.coarse[1](h, code), code)
         out = self.coarse[3](h).float()
-        mask = torch.softmax(out[:, :-2] * 10, dim=1)  # (B, K + 1, h, w); the last one is the still background
-        flow = (mask[:, :-1, ..., None] * flows).sum(1).permute(0, 3, 1, 2) + out[:, -2:]  # (B, 2, h, w)
+        # (B, K + 1, h, w); the last one is the still background
+        mask = torch.softmax(out[:, :-2] * 10, dim=1)
+        # (B, 2, h, w)
+        flow = (mask[:, :-1, ..., None] * flows).sum(1).permute(0, 3, 1, 2) + out[:, -2:]
         flow = F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)
         h = self.fine[0](double(h)) + warp(features[3], flow)
         out = self.fine[2](self.fine[1](h, code)).float()
-        return {"flow": flow + out[:, :2], "occlusion": torch.sigmoid(out[:, 2:]), "mask": mask,
-                "source": source, "target": target, "code": code}
+        return {
+            "flow": flow + out[:, :2],
+            "occlusion": torch.sigmoid(out[:, 2:]),
+            "mask": mask,
+            "source": source,
+            "target": target,
+            "code": code,
+        }
 
     def render(self, encoded: Encoded, attributes: Tensor) -> Tensor:
-        """Encoded source and attributes (B, 23), AUs 0-5, radians, mm -> pictures (B, 3, S, S) in 0..1.
+        """Encoded source and attributes (B, 23), AUs 0-5, radians, mm -> pictures (B, 3, S, S) in
+        0..1.
 
-        One encoded source serves any number of rows; a row may be a window of frames, (B, window, 23).
+        One encoded source serves any number of rows; a row may be a window of frames, (B, window,
+        23).
         Paper: Eq. 6. Notebook: 05_generator.
         """
         return self.layers(encoded, attributes)[0]
 
     def layers(self, encoded: Encoded, attributes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The picture, what was painted anew for it, and how much of the warped source is kept (a logit)."""
+        """The picture, what was painted anew for it, and how much of the warped source is kept (a
+        logit)."""
         m = self.motion(encoded, attributes)
         flow, seen, code = m["flow"], m["occlusion"], m["code"]
         source, x0, x1, x2, x3 = (x.expand(len(attributes), -1, -1, -1) for x in encoded.features)
         h = self.paint3(warp(x3, flow), code)
         h = self.paint2(double(self.up3(h)) + warp(x2, flow, seen), code)
         h = self.paint1(double(self.up2(h)) + warp(x1, flow, double(seen)), code)
-        flow = F.interpolate(flow, size=source.shape[-2:], mode="bilinear", align_corners=True)  # for two warps
+        # for two warps
+        flow = F.interpolate(flow, size=source.shape[-2:], mode="bilinear", align_corners=True)
         h = self.paint0(self.up1(double(h)) + warp(x0, flow, double(double(seen))), code)
         out = self.colour(rectify(h)).float()
         painted, keep = torch.sigmoid(out[:, :3]), torch.sigmoid(out[:, 3:])
-        return (keep * warp(source, flow).float() + (1 - keep) * painted).clamp(0, 1), painted, out[:, 3:]
+        return (
+            (keep * warp(source, flow).float() + (1 - keep) * painted).clamp(0, 1),
+            painted,
+            out[:, 3:],
+        )
 
-    def forward(self, source: Tensor, attributes: Tensor, source_attributes: Tensor | None = None,
-                turn: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
-        """G(I_src, Z_tgt), Eq. 6. With `turn` (B, 2, 3), an affine map of the picture, all that training asks for:
-        the `layers`, the keypoints of the source, and those of the source as seen through that map."""
+    def forward(
+        self,
+        source: Tensor,
+        attributes: Tensor,
+        source_attributes: Tensor | None = None,
+        turn: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, ...]:
+        """G(I_src, Z_tgt), Eq. 6. With `turn` (B, 2, 3), an affine map of the picture, all that
+        training asks for: the `layers`, the keypoints of the source, and those of the source as
+        seen through that map."""
         encoded = self.encode(source, source_attributes)
         if turn is None:
             return self.render(encoded, attributes)
@@ -224,13 +278,51 @@ class GenerationNetwork(nn.Module):
     def _grid(like: Tensor) -> Tensor:
         """Picture coordinates x, y in -1..1 of every pixel, (h, w, 2)."""
         h, w = like.shape[-2:]
-        y, x = torch.meshgrid(torch.linspace(-1, 1, h, device=like.device),
-                              torch.linspace(-1, 1, w, device=like.device), indexing="ij")
+        y, x = torch.meshgrid(
+            torch.linspace(-1, 1, h, device=like.device),
+            torch.linspace(-1, 1, w, device=like.device),
+            indexing="ij",
+        )
         return torch.stack([x, y], dim=-1)
 
 
+class Discriminator(nn.Module):
+    """D_I and D_Z on one trunk: is each patch real, and which attributes does the face show?
+
+    forward(images (B, 3, S, S) in 0..1) -> patch scores (B, 1, s, s), normalised attributes (B,
+    23).
+    Paper: Eq. 8, 10. Notebook: 05_generator.
+    """
+
+    def __init__(self, size: int = 128, width: int = 24) -> None:
+        super().__init__()
+        w = width
+        self.trunk = nn.Sequential(
+            conv(3, w, 2),
+            nn.LeakyReLU(0.2),
+            conv(w, 2 * w, 2),
+            nn.GroupNorm(8, 2 * w),
+            nn.LeakyReLU(0.2),
+            conv(2 * w, 4 * w, 2),
+            nn.GroupNorm(8, 4 * w),
+            nn.LeakyReLU(0.2),
+        )
+        self.patch = nn.Sequential(conv(4 * w, 4 * w), nn.LeakyReLU(0.2), conv(4 * w, 1))
+        self.attributes = nn.Sequential(
+            conv(4 * w, 4 * w, 2),
+            nn.LeakyReLU(0.2),
+            nn.Flatten(),
+            nn.Linear(4 * w * (size // 16) ** 2, N_ATTRIBUTES),
+        )
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        h = self.trunk(images * 2 - 1)
+        return self.patch(h), self.attributes(h)
+
+
 def rotation(angles: Tensor) -> Tensor:
-    """Pitch, yaw, roll (B, 3) in radians -> R = Rx Ry Rz (B, 3, 3), OpenFace's axes (x right, y down, z away)."""
+    """Pitch, yaw, roll (B, 3) in radians -> R = Rx Ry Rz (B, 3, 3), OpenFace's axes (x right, y
+    down, z away)."""
     (cx, cy, cz), (sx, sy, sz) = angles.cos().unbind(-1), angles.sin().unbind(-1)
     one, zero = torch.ones_like(cx), torch.zeros_like(cx)
     Rx = torch.stack([one, zero, zero, zero, cx, -sx, zero, sx, cx], -1).view(-1, 3, 3)
@@ -240,12 +332,13 @@ def rotation(angles: Tensor) -> Tensor:
 
 
 def warp(x: Tensor, flow: Tensor, seen: Tensor | None = None) -> Tensor:
-    """Sample x (B, C, H, W) where the flow (B, 2, h, w), in -1..1 units, says each pixel came from; times `seen`
-    (B, 1, H, W), where given."""
+    """Sample x (B, C, H, W) where the flow (B, 2, h, w), in -1..1 units, says each pixel came from;
+    times `seen` (B, 1, H, W), where given."""
     if flow.shape[-2:] != x.shape[-2:]:
         flow = F.interpolate(flow.float(), size=x.shape[-2:], mode="bilinear", align_corners=True)
     grid = GenerationNetwork._grid(x) + flow.float().permute(0, 2, 3, 1)  # (B, H, W, 2)
-    # the sampler works channels first; where two layouts meet in a sum, learning takes ten times as long
+    # the sampler works channels first; where two layouts meet in a sum, learning takes ten times as
+    # long
     crossing = torch.is_grad_enabled() and x.requires_grad and x.stride(1) == 1
     if crossing:
         x = x.contiguous()
@@ -259,7 +352,8 @@ def warp(x: Tensor, flow: Tensor, seen: Tensor | None = None) -> Tensor:
 
 
 def attribute_windows(Z: Tensor, window: int) -> Tensor:
-    """Attributes of a clip (T, 23) -> (T, window, 23): each frame between its neighbours; the ends are repeated."""
+    """Attributes of a clip (T, 23) -> (T, window, 23): each frame between its neighbours; the ends
+    are repeated."""
     near = torch.arange(len(Z))[:, None] + torch.arange(window) - window // 2  # (T, window)
     return Z[near.clamp(0, len(Z) - 1)]
 
@@ -269,7 +363,9 @@ def double(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
-def save_generator(path: str | Path, network: GenerationNetwork, notes: dict[str, str] | None = None) -> None:
+def save_generator(
+    path: str | Path, network: GenerationNetwork, notes: dict[str, str] | None = None
+) -> None:
     """Write weights (fp16) and configuration as one safetensors file."""
     tensors = {name: t.half() for name, t in network.state_dict().items()}
     save_tensors(path, tensors, {"config": json.dumps(asdict(network.config)), **(notes or {})})
@@ -285,5 +381,7 @@ def load_generator(path: str | Path) -> GenerationNetwork:
         network = GenerationNetwork(GeneratorConfig(**json.loads(metadata["config"])))
         network.load_state_dict({name: t.float() for name, t in tensors.items()})
     except (KeyError, TypeError, RuntimeError) as error:
-        raise InputError(f"{path} does not hold a generation network: {str(error).splitlines()[0]}") from error
+        raise InputError(
+            f"{path} does not hold a generation network: {str(error).splitlines()[0]}"
+        ) from error
     return network.eval().to(memory_format=torch.channels_last)  # a quarter faster

@@ -1,7 +1,8 @@
 """Attention masks: causal, and the paper's temporally-biased mask.
 
-A mask M is added to the attention scores before the softmax: 0 lets a frame through, -inf hides it, and anything
-between makes it count less. Row i is the frame being predicted, column j the frame looked at, age = i - j.
+A mask M is added to the attention scores before the softmax: 0 lets a frame through, -inf hides it,
+and anything between makes it count less. Row i is the frame being predicted, column j the frame
+looked at, age = i - j.
 
 Paper: Eq. 1, 3.2.3, Fig. 2. Notebook: 03_biased_mask.
 """
@@ -18,7 +19,8 @@ TAU = 50  # frames of context, tau in the paper
 
 
 def alibi_slopes(heads: int) -> torch.Tensor:
-    """One slope per head, 2^(-8h/H) for h = 1..H: steep heads look at the last frames, flat heads far back.
+    """One slope per head, 2^(-8h/H) for h = 1..H: steep heads look at the last frames, flat heads
+    far back.
 
     Paper: 3.2.3, citing ALiBi (Press et al. 2021). Notebook: 03_biased_mask.
 
@@ -41,13 +43,17 @@ def causal_mask(T: int) -> torch.Tensor:
     return torch.zeros(T, T).masked_fill(age < 0, -math.inf)
 
 
-def temporally_biased_mask(T: int, heads: int, tau: int = TAU, style: str = "alibi",
-                           scale: float = 1.0) -> torch.Tensor:
-    """(H, T, T): minus slope times age inside the last `tau` frames; -inf for the future and for age >= tau.
+def temporally_biased_mask(
+    T: int, heads: int, tau: int = TAU, style: str = "alibi", scale: float = 1.0
+) -> torch.Tensor:
+    """(H, T, T): minus slope times age inside the last `tau` frames; -inf for the future and for
+    age >= tau.
 
-    `style`: "alibi" gives each head its slope; "single" is Fig. 2 read literally, one penalty of 1 per frame of age for
-    all heads; "none" has no penalty, only the band (the ablation "w/o TBM"). `scale` multiplies the slopes.
-    Raises InputError for another style, or sizes below 1. Paper: 3.2.3, Fig. 2 right. Notebook: 03_biased_mask.
+    `style`: "alibi" gives each head its slope; "single" is Fig. 2 read literally, one penalty of 1
+    per frame of age for all heads; "none" has no penalty, only the band (the ablation "w/o TBM").
+    `scale` multiplies the slopes.
+    Raises InputError for another style, or sizes below 1. Paper: 3.2.3, Fig. 2 right. Notebook:
+    03_biased_mask.
 
     >>> temporally_biased_mask(3, heads=1, tau=2, style="single")[0]
     tensor([[ 0., -inf, -inf],
@@ -67,25 +73,30 @@ def bias_slopes(heads: int, style: str) -> torch.Tensor:
         return alibi_slopes(heads)
     if style == "single":
         return torch.ones(heads)
-    if style in ("none", "sinusoidal"):  # sinusoidal positions are added to the tokens, not to the mask
+    # sinusoidal positions are added to the tokens, not to the mask
+    if style in ("none", "sinusoidal"):
         return torch.zeros(heads)
     raise InputError(f"unknown mask style {style!r}: choose alibi, single, none or sinusoidal")
 
 
 @lru_cache(maxsize=1024)
 def ring_bias(t: int, heads: int, tau: int, style: str, scale: float = 1.0) -> np.ndarray:
-    """Frame t's row of the mask in a ring's order, times `scale`, (H, tau): slot s holds the frame of age (t - s) mod
-    tau. In the first tau frames slots from t + 1 on are not yet written, and hidden. Notebook: 03_biased_mask.
+    """Frame t's row of the mask in a ring's order, times `scale`, (H, tau): slot s holds the frame
+    of age (t - s) mod tau. In the first tau frames slots from t + 1 on are not yet written, and
+    hidden. Notebook: 03_biased_mask.
 
     >>> ring_bias(3, heads=1, tau=3, style="single")
     array([[-0., -2., -1.]], dtype=float32)
     """
     age = (t - torch.arange(tau)) % tau
-    return (-bias_slopes(heads, style)[:, None] * age * scale).masked_fill(age > t, -math.inf).numpy()
+    return (
+        (-bias_slopes(heads, style)[:, None] * age * scale).masked_fill(age > t, -math.inf).numpy()
+    )
 
 
 def sinusoid(t: torch.Tensor, d: int) -> torch.Tensor:
-    """Sinusoidal positions of Vaswani et al., (T, d): the ablation's alternative to the biased mask."""
+    """Sinusoidal positions of Vaswani et al., (T, d): the ablation's alternative to the biased
+    mask."""
     rate = torch.exp(-math.log(10000.0) * torch.arange(0, d, 2) / d)
     angle = t[:, None] * rate
     return torch.stack([angle.sin(), angle.cos()], dim=-1).flatten(1)[:, :d]  # (T, d)

@@ -1,7 +1,8 @@
 """The paper's six figures, and what a model that samples needs beside them.
 
-PSNR, ACD, LMD, S_conf, S_off and EBR follow the paper. A model that draws many plausible faces must not be punished
-for drawing another one than the recording shows: hence lip_errors, diversity, coverage and frechet.
+PSNR, ACD, LMD, S_conf, S_off and EBR follow the paper. A model that draws many plausible faces must
+not be punished for drawing another one than the recording shows: hence lip_errors, diversity,
+coverage and frechet.
 
 Paper: 4.3, Tables 1-5. Notebook: 06_evaluation.
 """
@@ -19,21 +20,28 @@ HUMAN_EBR = (0.28, 0.45)  # blinks a second, as the paper cites them
 
 
 def to_unit(image) -> np.ndarray:
-    """Pictures as float64 in 0..1: uint8 is divided by 255, floats pass. Raises InputError for other values."""
+    """Pictures as float64 in 0..1: uint8 is divided by 255, floats pass. Raises InputError for
+    other values."""
     image = np.asarray(image)
     if image.dtype == np.uint8:
         return image.astype(np.float64) / 255
     image = image.astype(np.float64)
-    if not np.isfinite(image).all() or image.min(initial=0) < -1e-3 or image.max(initial=0) > 1 + 1e-3:
+    if (
+        not np.isfinite(image).all()
+        or image.min(initial=0) < -1e-3
+        or image.max(initial=0) > 1 + 1e-3
+    ):
         raise InputError("pictures are uint8, or floats in 0..1: divide by 255, or clip, first")
     return image
 
 
 def psnr(a, b) -> float:
-    """Peak signal-to-noise ratio of two pictures or clips of one shape, in dB: 10 log10(1 / MSE), inf where equal.
+    """Peak signal-to-noise ratio of two pictures or clips of one shape, in dB: 10 log10(1 / MSE),
+    inf where equal.
 
-    Inputs are floats in 0..1 or uint8; the difference is always taken in float (in uint8 it wraps around, and
-    unrelated pictures would score 28 dB). Raises InputError for two shapes. Paper: Table 1. Notebook: 06_evaluation.
+    Inputs are floats in 0..1 or uint8; the difference is always taken in float (in uint8 it wraps
+    around, and unrelated pictures would score 28 dB). Raises InputError for two shapes. Paper:
+    Table 1. Notebook: 06_evaluation.
 
     >>> round(psnr(np.zeros((4, 4)), np.full((4, 4), 0.1)), 6)
     20.0
@@ -46,13 +54,17 @@ def psnr(a, b) -> float:
 
 
 def ssim(a, b, sigma: float = 1.5) -> float:
-    """Structural similarity of two pictures (H, W) or (H, W, 3), -1..1, with the usual 11 x 11 Gaussian window.
+    """Structural similarity of two pictures (H, W) or (H, W, 3), -1..1, with the usual 11 x 11
+    Gaussian window.
 
-    Inputs as for psnr; the mean over colours and over the windows that lie wholly inside. Ours, not in the paper.
+    Inputs as for psnr; the mean over colours and over the windows that lie wholly inside. Ours, not
+    in the paper.
     """
     a, b = to_unit(a), to_unit(b)
     if a.shape != b.shape or a.ndim not in (2, 3) or min(a.shape[:2]) < 11:
-        raise InputError(f"SSIM compares two pictures of one shape, 11 px or more, not {a.shape} and {b.shape}")
+        raise InputError(
+            f"SSIM compares two pictures of one shape, 11 px or more, not {a.shape} and {b.shape}"
+        )
     taps = np.exp(-0.5 * (np.arange(-5, 6) / sigma) ** 2)
     taps /= taps.sum()
 
@@ -62,17 +74,26 @@ def ssim(a, b, sigma: float = 1.5) -> float:
         return x
 
     mean_a, mean_b = blur(a), blur(b)
-    var_a, var_b, cov = blur(a * a) - mean_a**2, blur(b * b) - mean_b**2, blur(a * b) - mean_a * mean_b
+    var_a, var_b, cov = (
+        blur(a * a) - mean_a**2,
+        blur(b * b) - mean_b**2,
+        blur(a * b) - mean_a * mean_b,
+    )
     c1, c2 = 0.01**2, 0.03**2
-    score = (2 * mean_a * mean_b + c1) * (2 * cov + c2) / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    score = (
+        (2 * mean_a * mean_b + c1)
+        * (2 * cov + c2)
+        / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+    )
     return float(score.mean())
 
 
 def embeddings(frames: np.ndarray) -> np.ndarray:
-    """Identity of the face in each frame (T, H, W, 3) uint8 -> (T', 128), T' the frames in which a face is found."""
+    """Identity of the face in each frame (T, H, W, 3) uint8 -> (T', 128), T' the frames in which a
+    face is found."""
     import torch
 
-    from .vision import face_chips, landmarks, load_face_resnet
+    from .faces.vision import face_chips, landmarks, load_face_resnet
 
     frames = np.asarray(frames)
     with torch.no_grad():
@@ -80,16 +101,20 @@ def embeddings(frames: np.ndarray) -> np.ndarray:
 
 
 def acd(reference: np.ndarray, frames: np.ndarray) -> float:
-    """Average content distance: mean L2 distance between the identity of a picture (H, W, 3) and of each frame
-    (T, H, W, 3), all uint8. About 0.3 within a clip of one person, 0.8 between people.
+    """Average content distance: mean L2 distance between the identity of a picture (H, W, 3) and of
+    each frame (T, H, W, 3), all uint8. About 0.3 within a clip of one person, 0.8 between people.
 
-    Raises InputError where a face is found in neither. Paper: Table 1 (MoCoGAN's measure). Notebook: 06_evaluation.
+    Raises InputError where a face is found in neither. Paper: Table 1 (MoCoGAN's measure).
+    Notebook: 06_evaluation.
     """
-    return float(np.linalg.norm(embeddings(frames) - embeddings(np.asarray(reference)[None]), axis=1).mean())
+    return float(
+        np.linalg.norm(embeddings(frames) - embeddings(np.asarray(reference)[None]), axis=1).mean()
+    )
 
 
 def acd_pairwise(frames: np.ndarray) -> float:
-    """MoCoGAN's own form of ACD: mean L2 distance between the identities of all pairs of frames (T, H, W, 3) uint8."""
+    """MoCoGAN's own form of ACD: mean L2 distance between the identities of all pairs of frames (T,
+    H, W, 3) uint8."""
     return mean_pairwise(embeddings(frames))
 
 
@@ -104,21 +129,26 @@ def mean_pairwise(x: np.ndarray) -> float:
 
 
 def lmd(La: np.ndarray, Lb: np.ndarray, reduce: str = "mean", per_eyes: bool = False) -> float:
-    """Landmark distance of two mouths in px: 20 mouth points, each mouth's centroid removed, Euclidean.
+    """Landmark distance of two mouths in px: 20 mouth points, each mouth's centroid removed,
+    Euclidean.
 
-    Inputs (T, n, 2 or 3) with n = 468 (FaceMesh), 68 (iBUG) or 20 (the mouth). `reduce="mean"` averages the points;
-    "sum" adds them, as ATVG's published code does (20 times as large): state which. `per_eyes` divides by how far the
-    eyes' outer corners are apart in Lb: the picture's size drops out. Frames with NaN do not count. Raises InputError
-    for shapes that do not fit. Paper: Tables 1-5. Notebook: 06_evaluation.
+    Inputs (T, n, 2 or 3) with n = 468 (FaceMesh), 68 (iBUG) or 20 (the mouth). `reduce="mean"`
+    averages the points; "sum" adds them, as ATVG's published code does (20 times as large): state
+    which. `per_eyes` divides by how far the eyes' outer corners are apart in Lb: the picture's size
+    drops out. Frames with NaN do not count. Raises InputError for shapes that do not fit. Paper:
+    Tables 1-5. Notebook: 06_evaluation.
     """
     if reduce not in ("mean", "sum"):
         raise InputError(f"reduce is 'mean' or 'sum', not {reduce!r}")
     distance = _landmark_distance(_mouth(La), _mouth(Lb))  # (T, 20)
-    return float((distance.mean(1) if reduce == "mean" else distance.sum(1)).mean()) / _unit(Lb, per_eyes)
+    return float((distance.mean(1) if reduce == "mean" else distance.sum(1)).mean()) / _unit(
+        Lb, per_eyes
+    )
 
 
 def face_lmd(La: np.ndarray, Lb: np.ndarray, per_eyes: bool = False) -> float:
-    """Landmark distance of all points of two faces (T, n, 2 or 3) in px, each face's centroid removed, mean."""
+    """Landmark distance of all points of two faces (T, n, 2 or 3) in px, each face's centroid
+    removed, mean."""
     return float(_landmark_distance(np.asarray(La), np.asarray(Lb)).mean()) / _unit(Lb, per_eyes)
 
 
@@ -126,12 +156,18 @@ def _unit(L: np.ndarray, per_eyes: bool) -> float:
     """1 px, or the mean distance of the outer corners of the eyes."""
     corners = {468: (33, 263), 68: (36, 45)}.get(np.shape(L)[1])
     if per_eyes and not corners:
-        raise InputError(f"the distance of the eyes needs 468 or 68 landmarks, not {np.shape(L)[1]}")
-    return float(np.nanmean(np.linalg.norm(np.diff(L[:, corners, :2], axis=1), axis=2))) if per_eyes else 1.0
+        raise InputError(
+            f"the distance of the eyes needs 468 or 68 landmarks, not {np.shape(L)[1]}"
+        )
+    return (
+        float(np.nanmean(np.linalg.norm(np.diff(L[:, corners, :2], axis=1), axis=2)))
+        if per_eyes
+        else 1.0
+    )
 
 
 def _mouth(L: np.ndarray) -> np.ndarray:
-    from .vision import MOUTH
+    from .faces.vision import MOUTH
 
     L = np.asarray(L, np.float64)
     places = {468: MOUTH, 68: MOUTH_68, 20: list(range(20))}
@@ -141,9 +177,12 @@ def _mouth(L: np.ndarray) -> np.ndarray:
 
 
 def _landmark_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Distances (T', n) of centred landmarks in the frames where both are numbers; depth is ignored."""
+    """Distances (T', n) of centred landmarks in the frames where both are numbers; depth is
+    ignored."""
     if a.ndim != 3 or a.shape[:2] != b.shape[:2]:
-        raise InputError(f"LMD compares as many frames and points of both clips, not {a.shape} and {b.shape}")
+        raise InputError(
+            f"LMD compares as many frames and points of both clips, not {a.shape} and {b.shape}"
+        )
     a, b = (np.asarray(x, np.float64)[..., :2] for x in (a, b))
     good = np.isfinite(a).all((1, 2)) & np.isfinite(b).all((1, 2))
     if not good.any():
@@ -153,13 +192,16 @@ def _landmark_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def sync(frames: np.ndarray, wave: np.ndarray) -> tuple[float, int]:
-    """Lip sync of a clip (T, H, W, 3) uint8 at 25 fps with 16 kHz sound (N,) -> (confidence S_conf, offset in frames).
+    """Lip sync of a clip (T, H, W, 3) uint8 at 25 fps with 16 kHz sound (N,) -> (confidence S_conf,
+    offset in frames).
 
-    By this project's own small SyncNet: comparable between clips here, not with numbers of the published SyncNet.
-    A positive offset: the picture runs late. The paper's S_off is |offset(generated) - offset(recording)|.
-    Raises InputError for a clip without a face or too short to shift. Paper: Table 1. Notebook: 06_evaluation.
+    By this project's own small SyncNet: comparable between clips here, not with numbers of the
+    published SyncNet. A positive offset: the picture runs late. The paper's S_off is
+    |offset(generated) - offset(recording)|.
+    Raises InputError for a clip without a face or too short to shift. Paper: Table 1. Notebook:
+    06_evaluation.
     """
-    from .sync import measure
+    from .faces.sync import measure
 
     return measure(frames, wave)
 
@@ -172,8 +214,9 @@ def s_off(generated: int, recorded: int) -> int:
 def ebr(au45: np.ndarray, fps: float = FPS) -> float:
     """Eye blink rate in blinks a second of an AU45 track (T,), intensity 0-5.
 
-    A blink is a peak of the 3-frame median: height >= 1, prominence >= 0.5, 5 frames from the next, 2-12 frames wide.
-    People blink 0.28-0.45 times a second. Raises InputError for an empty track or NaN. Paper: 4.3, Table 1.
+    A blink is a peak of the 3-frame median: height >= 1, prominence >= 0.5, 5 frames from the next,
+    2-12 frames wide. People blink 0.28-0.45 times a second. Raises InputError for an empty track or
+    NaN. Paper: 4.3, Table 1.
 
     >>> track = np.zeros(100); track[20:24] = track[70:74] = 3
     >>> ebr(track)
@@ -191,8 +234,9 @@ def ebr(au45: np.ndarray, fps: float = FPS) -> float:
 
 
 def ebr_from_landmarks(L: np.ndarray, fps: float = FPS) -> float:
-    """`ebr` of FaceMesh landmarks (T, 468, 2 or 3), for films without a measured AU45: how far the lids are apart, in
-    widths of the eye, against the clip's own open eyes; wholly shut counts as intensity 5.
+    """`ebr` of FaceMesh landmarks (T, 468, 2 or 3), for films without a measured AU45: how far the
+    lids are apart, in widths of the eye, against the clip's own open eyes; wholly shut counts as
+    intensity 5.
 
     Raises InputError where no frame has landmarks.
     """
@@ -200,69 +244,93 @@ def ebr_from_landmarks(L: np.ndarray, fps: float = FPS) -> float:
     seen = np.flatnonzero(np.isfinite(L).all((1, 2)))
     if not len(seen):
         raise InputError("no frame has landmarks, so there are no eyes to watch")
-    gap = [np.linalg.norm(L[seen, a] - L[seen, b], axis=1) for a, b in ((159, 145), (386, 374), (33, 133), (362, 263))]
+    gap = [
+        np.linalg.norm(L[seen, a] - L[seen, b], axis=1)
+        for a, b in ((159, 145), (386, 374), (33, 133), (362, 263))
+    ]
     open_ = (gap[0] + gap[1]) / (gap[2] + gap[3])  # (seen,)
-    return ebr(np.interp(np.arange(len(L)), seen, 5 * (1 - open_ / np.quantile(open_, 0.8)).clip(0)), fps)
+    return ebr(
+        np.interp(np.arange(len(L)), seen, 5 * (1 - open_ / np.quantile(open_, 0.8)).clip(0)), fps
+    )
 
 
 def diversity(samples: np.ndarray) -> dict[str, float]:
-    """How far samples (n, T, 23) of one audio lie apart: per group (lips, upper, blink, pose) the mean over pairs and
-    frames of the L2 distance. AU units; in the pose group 0.1 rad and 10 mm count as one unit. Raises InputError for
-    fewer than two samples. Notebook: 06_evaluation.
+    """How far samples (n, T, 23) of one audio lie apart: per group (lips, upper, blink, pose) the
+    mean over pairs and frames of the L2 distance. AU units; in the pose group 0.1 rad and 10 mm
+    count as one unit. Raises InputError for fewer than two samples. Notebook: 06_evaluation.
     """
     samples = np.asarray(samples, np.float64)
     if samples.ndim != 3 or samples.shape[2] != 23 or len(samples) < 2:
-        raise InputError(f"diversity needs two or more samples (n, frames, 23), not {samples.shape}")
+        raise InputError(
+            f"diversity needs two or more samples (n, frames, 23), not {samples.shape}"
+        )
     pairs = [(a - b) / UNITS for a, b in combinations(samples, 2)]  # each (T, 23)
-    return {name: float(np.mean([np.linalg.norm(gap[:, columns], axis=1).mean() for gap in pairs]))
-            for name, columns in GROUPS.items()}
+    return {
+        name: float(np.mean([np.linalg.norm(gap[:, columns], axis=1).mean() for gap in pairs]))
+        for name, columns in GROUPS.items()
+    }
 
 
 def coverage(samples: np.ndarray, draws: np.ndarray, k: int = 3) -> dict[str, float]:
-    """How much of what the truth may do is done: per group, the share of the truth's draws (m, T, 23) to which a sample
-    (n, T, 23) of the same frame lies nearer than their own k-th nearest other draw. A frozen face covers little, and so
-    does one that does something else; n samples of the truth's own law cover 1 - C(m-1, k) / C(n+m-1, k) on average. An
-    AU step of .01, OpenFace's precision and one bin, makes no difference.
+    """How much of what the truth may do is done: per group, the share of the truth's draws (m, T,
+    23) to which a sample (n, T, 23) of the same frame lies nearer than their own k-th nearest other
+    draw. A frozen face covers little, and so does one that does something else; n samples of the
+    truth's own law cover 1 - C(m-1, k) / C(n+m-1, k) on average. An AU step of .01, OpenFace's
+    precision and one bin, makes no difference.
 
     Raises InputError for k or fewer draws. Notebook: 06_evaluation.
     """
     samples, draws = (np.asarray(x, np.float64) / UNITS for x in (samples, draws))
     if len(draws) <= k or samples.shape[1:] != draws.shape[1:]:
-        raise InputError(f"coverage needs more than {k} draws of as many frames as the samples, not {draws.shape}")
+        raise InputError(
+            f"coverage needs more than {k} draws of as many frames as the samples, not {draws.shape}"
+        )
     out = {}
     for name, columns in GROUPS.items():
-        own, made = (np.linalg.norm(draws[:, None, :, columns] - other[None, :, :, columns], axis=3)
-                     for other in (draws, samples))  # (m, m, T), (m, n, T)
+        own, made = (
+            np.linalg.norm(draws[:, None, :, columns] - other[None, :, :, columns], axis=3)
+            for other in (draws, samples)
+        )  # (m, m, T), (m, n, T)
         radius = np.sort(own, axis=1)[:, k]  # (m, T); entry 0 is the draw itself
         out[name] = float((made.min(1) <= radius + 0.01 * len(columns) ** 0.5).mean())
     return out
 
 
 def dynamics_deviation(Y: np.ndarray, truth: np.ndarray) -> float:
-    """How much livelier than the truth's an upper face is: mean over its AUs of the difference of their spread over
-    time, of animations (T, 23), in AU units; below 0 it moves too little."""
-    return float((check_animation(Y)[:, UPPER].std(0) - check_animation(truth)[:, UPPER].std(0)).mean())
+    """How much livelier than the truth's an upper face is: mean over its AUs of the difference of
+    their spread over time, of animations (T, 23), in AU units; below 0 it moves too little."""
+    return float(
+        (check_animation(Y)[:, UPPER].std(0) - check_animation(truth)[:, UPPER].std(0)).mean()
+    )
 
 
 UNITS = np.array([1.0] * 17 + [0.1] * 3 + [10.0] * 3)  # what counts as one step of each attribute
 
 
 def lip_error(Y: np.ndarray, truth: np.ndarray) -> float:
-    """Mean absolute error of the eight lip AUs (LIPS) of two animations (T, 23), in AU units: LMD without pixels."""
+    """Mean absolute error of the eight lip AUs (LIPS) of two animations (T, 23), in AU units: LMD
+    without pixels."""
     Y, truth = check_animation(Y), check_animation(truth)
     if Y.shape != truth.shape:
-        raise InputError(f"the two animations have {len(Y)} and {len(truth)} frames: cut them to one length")
+        raise InputError(
+            f"the two animations have {len(Y)} and {len(truth)} frames: cut them to one length"
+        )
     return float(np.abs(Y[:, LIPS] - truth[:, LIPS]).mean())
 
 
 def lip_errors(samples: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Lip error of samples (n, T, 23) against the recording (T, 23): "one" (each alone, averaged), "mean" (of the
-    samples' mean animation) and "closest" (of the best sample), in AU units.
+    """Lip error of samples (n, T, 23) against the recording (T, 23): "one" (each alone, averaged),
+    "mean" (of the samples' mean animation) and "closest" (of the best sample), in AU units.
 
-    A model that samples well has a "one" above "mean" and is not to be blamed for it. Notebook: 06_evaluation.
+    A model that samples well has a "one" above "mean" and is not to be blamed for it. Notebook:
+    06_evaluation.
     """
     each = [lip_error(sample, truth) for sample in samples]
-    return {"one": float(np.mean(each)), "mean": lip_error(np.mean(samples, axis=0), truth), "closest": min(each)}
+    return {
+        "one": float(np.mean(each)),
+        "mean": lip_error(np.mean(samples, axis=0), truth),
+        "closest": min(each),
+    }
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
@@ -274,27 +342,39 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
-        raise InputError(f"a Frechet distance needs two sets (n, d) of two rows or more, not {a.shape} and {b.shape}")
+        raise InputError(
+            f"a Frechet distance needs two sets (n, d) of two rows or more, not {a.shape} and {b.shape}"
+        )
     A, B = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
-    # trace (A B)^1/2 through the symmetric form: A^1/2 B A^1/2 has the same eigenvalues and stays real
+    # trace (A B)^1/2 through the symmetric form: A^1/2 B A^1/2 has the same eigenvalues and stays
+    # real
     values, vectors = np.linalg.eigh(A)
     root = vectors * np.sqrt(values.clip(0)) @ vectors.T
     cross = np.sqrt(np.linalg.eigvalsh(root @ B @ root).clip(0)).sum()
-    return float(max(0.0, ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(A) + np.trace(B) - 2 * cross))
+    return float(
+        max(0.0, ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(A) + np.trace(B) - 2 * cross)
+    )
 
 
-def frechet_animation(samples: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> dict[str, float]:
-    """Frechet distance between generated and recorded animations, lists of (T, 23): "frames" compares single frames
-    (is each face plausible?), "differences" steps from frame to frame (does it move plausibly?).
+def frechet_animation(
+    samples: Sequence[np.ndarray], truth: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """Frechet distance between generated and recorded animations, lists of (T, 23): "frames"
+    compares single frames (is each face plausible?), "differences" steps from frame to frame (does
+    it move plausibly?).
     """
+
     def pool(tracks, step):  # scaled, so that no unit drowns another
         return np.concatenate([np.diff(np.asarray(Y) / UNITS, n=step, axis=0) for Y in tracks])
 
-    return {"frames": frechet(pool(samples, 0), pool(truth, 0)),
-            "differences": frechet(pool(samples, 1), pool(truth, 1))}
+    return {
+        "frames": frechet(pool(samples, 0), pool(truth, 0)),
+        "differences": frechet(pool(samples, 1), pool(truth, 1)),
+    }
 
 
 def jitter(Y: np.ndarray) -> dict[str, float]:
-    """Mean absolute step from frame to frame of (T, 23) per group, in units of `UNITS`: abrupt poses score high."""
+    """Mean absolute step from frame to frame of (T, 23) per group, in units of `UNITS`: abrupt
+    poses score high."""
     steps = np.abs(np.diff(check_animation(Y) / UNITS, axis=0))
     return {name: float(steps[:, columns].mean()) for name, columns in GROUPS.items()}

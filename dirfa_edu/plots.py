@@ -1,18 +1,21 @@
 """Figures of the course: one colour per symbol, one way to show a figure, alt text always.
 
-Every function returns a matplotlib Figure that pyplot does not know of, so nothing is drawn twice and nothing leaks.
-Colours are Okabe and Ito's colour-blind-safe set; lines differ in dash as well as in colour.
+Every function returns a matplotlib Figure that pyplot does not know of, so nothing is drawn twice
+and nothing leaks. Colours are Okabe and Ito's colour-blind-safe set; lines differ in dash as well
+as in colour.
 
 Notebook: 00_tour (palette), and all others.
 """
 
+import html
+import io
+import os
 from pathlib import Path
 from typing import Sequence
 
 import numpy as np
 
 from .animation import ATTRIBUTES, FPS, column
-from .showing import jpeg, play, png, show  # noqa: F401  (used as plots.show)
 
 # one colour per symbol of the notation table, the same in prose, plots and widgets
 COLOURS = {
@@ -31,12 +34,20 @@ SAMPLES = ["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # 
 DASHES = ["-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1))]
 NAMES = tuple(f"sample {i}" for i in range(6))
 SHOWN = ("AU25", "AU12", "AU45", "pose_Ry")  # mouth open, smile, blink, yaw
-LABELS = {"AU25": "AU25 lips part", "AU12": "AU12 smile", "AU45": "AU45 blink", "pose_Ry": "yaw (rad)",
-          "AU01": "AU01 brows up", "AU04": "AU04 frown", "AU06": "AU06 cheeks up"}
+LABELS = {
+    "AU25": "AU25 lips part",
+    "AU12": "AU12 smile",
+    "AU45": "AU45 blink",
+    "pose_Ry": "yaw (rad)",
+    "AU01": "AU01 brows up",
+    "AU04": "AU04 frown",
+    "AU06": "AU06 cheeks up",
+}
 
 
 def new(rows: int = 1, cols: int = 1, width: float = 8.0, height: float = 2.6, **options):
-    """A new Figure and its axes, `width` x `height` inches in all, as `matplotlib.pyplot.subplots` gives them.
+    """A new Figure and its axes, `width` x `height` inches in all, as `matplotlib.pyplot.subplots`
+    gives them.
 
     >>> fig, ax = new()
     >>> ax.set_xlabel("frame t").get_text()
@@ -49,9 +60,11 @@ def new(rows: int = 1, cols: int = 1, width: float = 8.0, height: float = 2.6, *
 
 
 def attention_mask(mask, title: str = "", heads: Sequence[int] | None = None):
-    """Heat maps of a mask (T, T) or (H, T, T), one per head; forbidden entries (-inf) are hatched grey.
+    """Heat maps of a mask (T, T) or (H, T, T), one per head; forbidden entries (-inf) are hatched
+    grey.
 
-    Row: the frame that looks (query). Column: the frame looked at (key). Paper: Fig. 2. Notebook: 03_biased_mask.
+    Row: the frame that looks (query). Column: the frame looked at (key). Paper: Fig. 2. Notebook:
+    03_biased_mask.
     """
     mask = np.asarray(mask, np.float64)
     mask = mask[None] if mask.ndim == 2 else mask  # (H, T, T)
@@ -68,18 +81,29 @@ def attention_mask(mask, title: str = "", heads: Sequence[int] | None = None):
     axes[0, 0].set_ylabel("looking frame (query)")
     if len(mask) > 1:
         fig.suptitle(title)
-    fig.colorbar(drawn, ax=list(axes[0]), label="added to the scores (hatched: $-\\infty$)", shrink=0.9)
+    fig.colorbar(
+        drawn, ax=list(axes[0]), label="added to the scores (hatched: $-\\infty$)", shrink=0.9
+    )
     return fig
 
 
 def attention_weights(weights, query: int, title: str = ""):
-    """Attention weights (H, T) or (T,) of one looking frame, a line per head, over the age of the frame looked at."""
+    """Attention weights (H, T) or (T,) of one looking frame, a line per head, over the age of the
+    frame looked at."""
     weights = np.atleast_2d(np.asarray(weights))
     fig, ax = new(height=2.6)
     ages = np.arange(query + 1)
     for h, row in enumerate(weights):
-        ax.plot(ages, row[query - ages], linestyle=DASHES[h % 6], color=SAMPLES[h % 6], label=f"head {h + 1}")
-    ax.set(xlabel=f"age in frames, seen from frame {query} (0 is now)", ylabel="weight", title=title)
+        ax.plot(
+            ages,
+            row[query - ages],
+            linestyle=DASHES[h % 6],
+            color=SAMPLES[h % 6],
+            label=f"head {h + 1}",
+        )
+    ax.set(
+        xlabel=f"age in frames, seen from frame {query} (0 is now)", ylabel="weight", title=title
+    )
     ax.set_ylim(bottom=0)
     if len(weights) > 1:
         ax.legend(ncols=2, fontsize=8)
@@ -87,7 +111,8 @@ def attention_weights(weights, query: int, title: str = ""):
 
 
 def histogram_per_au(Y, attributes: Sequence[str] | None = None, bins: int = 50):
-    """Histogram of each attribute of an animation (T, 23), log counts, with the share of exact zeros.
+    """Histogram of each attribute of an animation (T, 23), log counts, with the share of exact
+    zeros.
 
     Paper: 3.2.1. Notebook: 02_discretization.
     """
@@ -98,21 +123,35 @@ def histogram_per_au(Y, attributes: Sequence[str] | None = None, bins: int = 50)
     fig, axes = new(rows, cols, width=9.5, height=1.35 * rows + 0.3, squeeze=False)
     for ax, name in zip(axes.flat, attributes):
         values = Y[:, column(name)]
-        ax.hist(values, bins=bins, range=(0, 5) if name.startswith("AU") else None, color=COLOURS["Y"], log=True)
+        ax.hist(
+            values,
+            bins=bins,
+            range=(0, 5) if name.startswith("AU") else None,
+            color=COLOURS["Y"],
+            log=True,
+        )
         zeros = (values == 0).mean()
         ax.set_title(f"{name}" + (f"  0: {zeros:.0%}" if name.startswith("AU") else ""), fontsize=8)
         ax.tick_params(labelsize=6)
-    for ax in axes.flat[len(attributes):]:
+    for ax in axes.flat[len(attributes) :]:
         ax.axis("off")
     fig.supylabel("frames (log)", fontsize=8)
     return fig
 
 
-def bin_likelihood(probabilities, attribute: str = "", k: int | None = None, truth: int | None = None,
-                   centroids=None, window: tuple[int, int] | None = None):
-    """The likelihood (D,) of each bin of one attribute at one frame; bars that top-k keeps are orange.
+def bin_likelihood(
+    probabilities,
+    attribute: str = "",
+    k: int | None = None,
+    truth: int | None = None,
+    centroids=None,
+    window: tuple[int, int] | None = None,
+):
+    """The likelihood (D,) of each bin of one attribute at one frame; bars that top-k keeps are
+    orange.
 
-    `truth` marks the true bin, `centroids` (D,) labels the axis in value units, `window` shows bins lo..hi-1 only.
+    `truth` marks the true bin, `centroids` (D,) labels the axis in value units, `window` shows bins
+    lo..hi-1 only.
     Paper: 3.2.2 (top-k). Notebook: 04_mapper.
     """
     p = np.asarray(probabilities, np.float64)
@@ -133,12 +172,19 @@ def bin_likelihood(probabilities, attribute: str = "", k: int | None = None, tru
     return fig
 
 
-def likelihood_over_time(probabilities, truth=None, low: float = 0.0, high: float = 5.0, attribute: str = ""):
-    """Likelihood (T, D) of one attribute as a heat map over time, the true values (T,) as a line on top."""
+def likelihood_over_time(
+    probabilities, truth=None, low: float = 0.0, high: float = 5.0, attribute: str = ""
+):
+    """Likelihood (T, D) of one attribute as a heat map over time, the true values (T,) as a line on
+    top."""
     p = np.asarray(probabilities, np.float64)
     fig, ax = new(height=2.8)
-    shown = np.sqrt(p / p.max(1, keepdims=True)).T  # (D, T), each frame's most likely bin is brightest
-    ax.imshow(shown, origin="lower", aspect="auto", cmap="cividis", extent=(0, len(p) / FPS, low, high))
+    shown = np.sqrt(
+        p / p.max(1, keepdims=True)
+    ).T  # (D, T), each frame's most likely bin is brightest
+    ax.imshow(
+        shown, origin="lower", aspect="auto", cmap="cividis", extent=(0, len(p) / FPS, low, high)
+    )
     if truth is not None:
         ax.plot((np.arange(len(p)) + 0.5) / FPS, truth, color="white", lw=1.2, label="truth Y")
         ax.legend(fontsize=8, facecolor="#555555", labelcolor="white")
@@ -146,19 +192,39 @@ def likelihood_over_time(probabilities, truth=None, low: float = 0.0, high: floa
     return fig
 
 
-def samples_over_time(samples, truth=None, attributes: Sequence[str] = SHOWN, title: str = "",
-                      labels: Sequence[str] = NAMES):
-    """Samples (S, T, 23) over time, one row per attribute, a colour and a dash per sample, the truth (T, 23) black."""
+def samples_over_time(
+    samples,
+    truth=None,
+    attributes: Sequence[str] = SHOWN,
+    title: str = "",
+    labels: Sequence[str] = NAMES,
+):
+    """Samples (S, T, 23) over time, one row per attribute, a colour and a dash per sample, the
+    truth (T, 23) black."""
     samples = np.asarray(samples)
-    fig, axes = new(len(attributes), 1, width=9, height=1.25 * len(attributes) + 0.5, sharex=True, squeeze=False)
+    fig, axes = new(
+        len(attributes), 1, width=9, height=1.25 * len(attributes) + 0.5, sharex=True, squeeze=False
+    )
     for ax, name in zip(axes[:, 0], attributes):
         seconds = (np.arange(samples.shape[1]) + 0.5) / FPS
         for i, Y in enumerate(samples):
-            ax.plot(seconds, Y[:, column(name)], linestyle=DASHES[i % 6], color=SAMPLES[i % 6], lw=1.2,
-                    label=labels[i] if i < len(labels) else None)
+            ax.plot(
+                seconds,
+                Y[:, column(name)],
+                linestyle=DASHES[i % 6],
+                color=SAMPLES[i % 6],
+                lw=1.2,
+                label=labels[i] if i < len(labels) else None,
+            )
         if truth is not None:
-            ax.plot((np.arange(len(truth)) + 0.5) / FPS, np.asarray(truth)[:, column(name)], color=COLOURS["Y"],
-                    lw=1.6, alpha=0.8, label="truth")
+            ax.plot(
+                (np.arange(len(truth)) + 0.5) / FPS,
+                np.asarray(truth)[:, column(name)],
+                color=COLOURS["Y"],
+                lw=1.6,
+                alpha=0.8,
+                label="truth",
+            )
         ax.set_ylabel(LABELS.get(name, name), fontsize=8)
     axes[-1, 0].set_xlabel("seconds")
     axes[0, 0].set_title(title, fontsize=10)
@@ -167,8 +233,11 @@ def samples_over_time(samples, truth=None, attributes: Sequence[str] = SHOWN, ti
     return fig
 
 
-def animation_lines(samples, path: str | Path | None = None, title: str = "the same speech, different animations"):
-    """AU25, AU12, AU45 and yaw of the samples (S, T, 23) over time; written to `path` as PNG where one is given."""
+def animation_lines(
+    samples, path: str | Path | None = None, title: str = "the same speech, different animations"
+):
+    """AU25, AU12, AU45 and yaw of the samples (S, T, 23) over time; written to `path` as PNG where
+    one is given."""
     from .files import atomic_path
 
     fig = samples_over_time(samples, title=title)
@@ -178,8 +247,11 @@ def animation_lines(samples, path: str | Path | None = None, title: str = "the s
     return fig
 
 
-def film_strip_figure(rows, labels: Sequence[str] = (), times: Sequence[float] = (), size: float = 1.0):
-    """Film strips: a list of frame stacks (n, H, W, 3) uint8, one row each, row labels, and above the seconds or words.
+def film_strip_figure(
+    rows, labels: Sequence[str] = (), times: Sequence[float] = (), size: float = 1.0
+):
+    """Film strips: a list of frame stacks (n, H, W, 3) uint8, one row each, row labels, and above
+    the seconds or words.
 
     Notebook: 00_tour.
     """
@@ -193,7 +265,9 @@ def film_strip_figure(rows, labels: Sequence[str] = (), times: Sequence[float] =
             if i < len(row):
                 ax.imshow(row[i], interpolation="lanczos")
             if r == 0 and i < len(times):
-                ax.set_title(times[i] if isinstance(times[i], str) else f"{times[i]:.1f} s", fontsize=8)
+                ax.set_title(
+                    times[i] if isinstance(times[i], str) else f"{times[i]:.1f} s", fontsize=8
+                )
         if r < len(labels):
             axes[r, 0].set_ylabel(labels[r], fontsize=8)
     fig.photo = True
@@ -202,28 +276,48 @@ def film_strip_figure(rows, labels: Sequence[str] = (), times: Sequence[float] =
 
 
 def mel_with_window(mel, frame: int, wave=None):
-    """Log-mel spectrogram (20, M) with the window of one video frame framed, the wave (N,) above it.
+    """Log-mel spectrogram (20, M) with the window of one video frame framed, the wave (N,) above
+    it.
 
-    The frame itself is the dark band, its window of 20 mel frames the box. Paper: 4.1. Notebook: 01_features.
+    The frame itself is the dark band, its window of 20 mel frames the box. Paper: 4.1. Notebook:
+    01_features.
     """
     from .audio import BEFORE, HOP, MELS_PER_FRAME, SAMPLE_RATE, WINDOW
 
     mel = np.asarray(mel)
     seconds = HOP / SAMPLE_RATE
-    fig, axes = new(2 if wave is not None else 1, 1, width=9, height=3.4 if wave is not None else 2.4, sharex=True,
-                    squeeze=False, height_ratios=[1, 1.6] if wave is not None else None)
+    fig, axes = new(
+        2 if wave is not None else 1,
+        1,
+        width=9,
+        height=3.4 if wave is not None else 2.4,
+        sharex=True,
+        squeeze=False,
+        height_ratios=[1, 1.6] if wave is not None else None,
+    )
     if wave is not None:
-        blocks = wave[:len(wave) // HOP * HOP].reshape(-1, HOP)  # (hundredths of a second, 160 samples)
+        # (hundredths of a second, 160 samples)
+        blocks = wave[: len(wave) // HOP * HOP].reshape(-1, HOP)
         at = np.arange(len(blocks)) * seconds
         axes[0, 0].fill_between(at, blocks.min(1), blocks.max(1), color=COLOURS["A"], lw=0)
         axes[0, 0].axvspan(frame / FPS, (frame + 1) / FPS, color="#444444", alpha=0.5)
         axes[0, 0].set_ylabel("wave")
     ax = axes[-1, 0]
-    ax.imshow(mel, origin="lower", aspect="auto", cmap="cividis", interpolation="nearest",
-              extent=(0, mel.shape[1] * seconds, 0, len(mel)))
+    ax.imshow(
+        mel,
+        origin="lower",
+        aspect="auto",
+        cmap="cividis",
+        interpolation="nearest",
+        extent=(0, mel.shape[1] * seconds, 0, len(mel)),
+    )
     start = (MELS_PER_FRAME * frame - BEFORE) * seconds
     ax.add_patch(_rectangle(start, 0, WINDOW * seconds, len(mel)))
-    ax.set(xlabel="seconds", ylabel="mel band", title=f"the window of frame {frame}: 20 mel frames x 20 bands")
+    ax.set(
+        xlabel="seconds",
+        ylabel="mel band",
+        title=f"the window of frame {frame}: 20 mel frames x 20 bands",
+    )
     return fig
 
 
@@ -233,8 +327,11 @@ def _rectangle(x, y, width, height):
     return Rectangle((x, y), width, height, fill=False, edgecolor="white", lw=2)
 
 
-def curve(log: Sequence[dict], keys: Sequence[str], x: str = "step", title: str = "", logy: bool = False):
-    """Lines of a training log: a list of dicts with the key `x` and some of `keys`. Notebook: 04_mapper."""
+def curve(
+    log: Sequence[dict], keys: Sequence[str], x: str = "step", title: str = "", logy: bool = False
+):
+    """Lines of a training log: a list of dicts with the key `x` and some of `keys`. Notebook:
+    04_mapper."""
     fig, ax = new(height=2.6)
     for i, key in enumerate(keys):
         points = [(row[x], row[key]) for row in log if key in row and row[key] is not None]
@@ -246,18 +343,33 @@ def curve(log: Sequence[dict], keys: Sequence[str], x: str = "step", title: str 
 
 
 def intervals(rows: dict[str, dict], columns: dict[str, str]):
-    """A table as a picture: one panel per column {figure: heading}, in it each row's mean and interval
-    {row: {figure: (mean, half-width)}}; a figure that a row lacks, and an unknown interval (NaN), is left out.
+    """A table as a picture: one panel per column {figure: heading}, in it each row's mean and
+    interval {row: {figure: (mean, half-width)}}; a figure that a row lacks, and an unknown interval
+    (NaN), is left out.
 
     Notebook: 06_evaluation.
     """
-    fig, axes = new(1, len(columns), width=1.6 * len(columns) + 2, height=0.32 * len(rows) + 0.9, squeeze=False,
-                    sharey=True)
+    fig, axes = new(
+        1,
+        len(columns),
+        width=1.6 * len(columns) + 2,
+        height=0.32 * len(rows) + 0.9,
+        squeeze=False,
+        sharey=True,
+    )
     for ax, (figure, heading) in zip(axes[0], columns.items()):
         for i, row in enumerate(rows):
             if figure in rows[row]:
                 mean, half = rows[row][figure]
-                ax.errorbar(mean, i, xerr=np.nan_to_num(half), fmt="o", ms=4, capsize=3, color=SAMPLES[i % 6])
+                ax.errorbar(
+                    mean,
+                    i,
+                    xerr=np.nan_to_num(half),
+                    fmt="o",
+                    ms=4,
+                    capsize=3,
+                    color=SAMPLES[i % 6],
+                )
         ax.set_title(heading.replace(", ", "\n"), fontsize=8)
         ax.tick_params(labelsize=7)
         ax.grid(axis="y", alpha=0.3)
@@ -265,3 +377,63 @@ def intervals(rows: dict[str, dict], columns: dict[str, str]):
     axes[0, 0].set_yticks(range(len(rows)), list(rows))
     axes[0, 0].invert_yaxis()
     return fig
+
+
+# ---- how a notebook shows things: figures with alt text, players that point to files ----
+def png(fig, dpi: int = 72) -> bytes:
+    """The figure as PNG bytes, the same for the same figure: no dates, a palette of at most 255
+    colours."""
+    from PIL import Image
+
+    fig.savefig(
+        raw := io.BytesIO(), format="png", dpi=dpi, facecolor="white", metadata={"Software": None}
+    )
+    small = io.BytesIO()
+    Image.open(raw).convert("RGB").quantize(255, dither=Image.Dither.NONE).save(
+        small, format="png", optimize=True
+    )
+    return small.getvalue()
+
+
+def jpeg(fig, dpi: int = 72) -> bytes:
+    """The figure as JPEG bytes: a quarter of the PNG where faces fill it. Film strips are shown so."""
+    fig.savefig(
+        raw := io.BytesIO(), format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": 74}
+    )
+    return raw.getvalue()
+
+
+def show(fig, alt: str, dpi: int = 72) -> None:
+    """Show a figure with its alt text: the only way a notebook shows one.
+
+    The text travels in the output's metadata (an <img alt> in every exported page), as the
+    plain-text form, and as a caption below the picture for readers that know no alt text.
+    Raises ValueError without a sentence of at least 20 characters.
+    """
+    from IPython.display import display
+
+    if len(alt.strip()) < 20:
+        raise ValueError("alt text is one sentence that says what the figure shows")
+    kind, picture = (
+        ("image/jpeg", jpeg(fig, dpi))
+        if getattr(fig, "photo", False)
+        else ("image/png", png(fig, dpi))
+    )
+    display(
+        {kind: picture, "text/plain": f"Figure: {alt}"}, raw=True, metadata={kind: {"alt": alt}}
+    )
+    display({"text/markdown": f"*Figure: {alt}*", "text/plain": alt}, raw=True)
+
+
+def play(path: str | Path, label: str) -> None:
+    """A player for a sound or an mp4 file, which is pointed to, not copied into the notebook.
+    Notebook: 00_tour."""
+    from IPython.display import display
+
+    kind = "video" if Path(path).suffix == ".mp4" else "audio"
+    source = html.escape(Path(os.path.relpath(path)).as_posix(), quote=True)
+    # twice: JupyterLab strips aria-label where a notebook is not trusted yet
+    name = html.escape(label, quote=True)
+    tag = f'<{kind} controls src="{source}" aria-label="{name}" title="{name}"></{kind}>'
+    words = f"<p>{tag}<br>{html.escape(label)}: {source}</p>"
+    display({"text/html": words, "text/plain": f"Player: {label}"}, raw=True)

@@ -15,11 +15,19 @@ from .files import InputError, atomic_path
 SYNTHETIC = "synthetic: made by dirfa_edu, not a recording of a person"
 
 
-def write_mp4(path: str | Path, frames: Iterable[np.ndarray], wave: np.ndarray | None = None,
-              sr: int = SAMPLE_RATE, fps: int = FPS, crf: int = 18) -> int:
-    """Write frames (H, W, 3) uint8, one by one, and mono sound (N,) as H.264 + AAC; return the number of frames.
+def write_mp4(
+    path: str | Path,
+    frames: Iterable[np.ndarray],
+    wave: np.ndarray | None = None,
+    sr: int = SAMPLE_RATE,
+    fps: int = FPS,
+    crf: int = 18,
+) -> int:
+    """Write frames (H, W, 3) uint8, one by one, and mono sound (N,) as H.264 + AAC; return the
+    number of frames.
 
-    Frames may be a generator: one is held at a time. H and W are even. The file appears whole or not at all.
+    Frames may be a generator: one is held at a time. H and W are even. The file appears whole or
+    not at all.
     Raises InputError for no frames, odd sizes, or a path that cannot be written. Notebook: 00_tour.
     """
     import av
@@ -37,12 +45,16 @@ def write_mp4(path: str | Path, frames: Iterable[np.ndarray], wave: np.ndarray |
                         raise InputError(f"video frames need even sizes, not {width} x {height}")
                     picture = container.add_stream("libx264", rate=fps)
                     picture.width, picture.height, picture.pix_fmt = width, height, "yuv420p"
-                    picture.thread_count = 1  # faster than several for pictures this small, and repeatable
+                    # faster than several for pictures this small, and repeatable
+                    picture.thread_count = 1
                     picture.options = {"crf": str(crf), "preset": "veryfast"}
                     if wave is not None:  # streams are declared before the first packet is written
                         sound = container.add_stream("aac", rate=sr, layout="mono")
-                # converted here: the encoder's own conversion does not give the same bytes every time
-                coloured = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(format="yuv420p")
+                # converted here: the encoder's own conversion does not give the same bytes every
+                # time
+                coloured = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
+                    format="yuv420p"
+                )
                 container.mux(picture.encode(coloured))
                 count += 1
             if picture is None:
@@ -58,14 +70,19 @@ def _write_sound(container, stream, wave: np.ndarray, sr: int) -> None:
     import av
 
     for start in range(0, len(wave), 1024):
-        piece = av.AudioFrame.from_ndarray(wave[None, start:start + 1024], format="fltp", layout="mono")
+        piece = av.AudioFrame.from_ndarray(
+            wave[None, start : start + 1024], format="fltp", layout="mono"
+        )
         piece.sample_rate, piece.pts = sr, start
         container.mux(stream.encode(piece))
     container.mux(stream.encode())
 
 
-def read_mp4(path: str | Path, sr: int = SAMPLE_RATE) -> tuple[np.ndarray, float, np.ndarray | None]:
-    """Read a video -> frames (T, H, W, 3) uint8, frames a second, mono sound (N,) at `sr` Hz or None.
+def read_mp4(
+    path: str | Path, sr: int = SAMPLE_RATE
+) -> tuple[np.ndarray, float, np.ndarray | None]:
+    """Read a video -> frames (T, H, W, 3) uint8, frames a second, mono sound (N,) at `sr` Hz or
+    None.
 
     Raises InputError for a missing file, or one without a video stream. Notebook: 07_your_own_face.
     """
@@ -96,14 +113,22 @@ def read_mp4(path: str | Path, sr: int = SAMPLE_RATE) -> tuple[np.ndarray, float
     return np.stack(frames), fps, np.concatenate(pieces).astype(np.float32) if pieces else None
 
 
-def film_strip(stacks: list[np.ndarray], columns: int = 12, frames: list[int] | None = None) -> np.ndarray:
-    """Lay out stacks of frames (T, H, W, 3) as one picture: a row per stack, `columns` frames evenly in time.
+def film_strip(
+    stacks: list[np.ndarray], columns: int = 12, frames: list[int] | None = None
+) -> np.ndarray:
+    """Lay out stacks of frames (T, H, W, 3) as one picture: a row per stack, `columns` frames
+    evenly in time.
 
-    `frames` names the frames to show instead. Returns uint8 (rows * H, columns * W, 3). Notebook: 00_tour.
+    `frames` names the frames to show instead. Returns uint8 (rows * H, columns * W, 3). Notebook:
+    00_tour.
 
     >>> film_strip([np.zeros((50, 8, 8, 3), np.uint8)] * 3, columns=5).shape
     (24, 40, 3)
     """
     T = min(len(stack) for stack in stacks)
-    chosen = np.linspace(0, T - 1, columns).round().astype(int) if frames is None else np.asarray(frames)
-    return np.concatenate([np.concatenate([stack[t] for t in chosen], axis=1) for stack in stacks], axis=0)
+    chosen = (
+        np.linspace(0, T - 1, columns).round().astype(int) if frames is None else np.asarray(frames)
+    )
+    return np.concatenate(
+        [np.concatenate([stack[t] for t in chosen], axis=1) for stack in stacks], axis=0
+    )

@@ -1,4 +1,5 @@
-"""Measure the audio-only baseline of the mapper and keep its bits in data_samples/results/audio_only.json.
+"""Measure the audio-only baseline of the mapper and keep its bits in
+data_samples/results/audio_only.json.
 
     dirfa-edu train mapper --preset audio --out runs/audio
     python tools/audio_only.py runs/audio
@@ -8,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from dirfa_edu.corpus import Corpus
+from dirfa_edu.data.corpus import Corpus
 from dirfa_edu.examples import mapper_tracks
 from dirfa_edu.files import atomic_path, data_path
 from dirfa_edu.mapper import load_mapper
@@ -17,12 +18,22 @@ from dirfa_edu.training import mapper_bits
 
 def main() -> None:
     runs = Path(sys.argv[1])
-    network, log = load_mapper(runs / "mapper.safetensors"), json.loads((runs / "mapper.log.json").read_text())
+    network, log = (
+        load_mapper(runs / "mapper.safetensors"),
+        json.loads((runs / "mapper.log.json").read_text()),
+    )
     if network.config.history:
         raise SystemExit(f"{runs} holds a mapper with history: train one with --preset audio")
-    bits = mapper_bits(network, mapper_tracks(Corpus("samples").select(split="test", kind="speech")))
-    found = {"command": "dirfa-edu train mapper --preset audio", "seed": 0, "steps": log[-1]["step"],
-             "minutes": round(log[-1]["seconds"] / 60), "bits": bits}
+    bits = mapper_bits(
+        network, mapper_tracks(Corpus("samples").select(split="test", kind="speech"))
+    )
+    found = {
+        "command": "dirfa-edu train mapper --preset audio",
+        "seed": 0,
+        "steps": log[-1]["step"],
+        "minutes": round(log[-1]["seconds"] / 60),
+        "bits": bits,
+    }
     with atomic_path(data_path("results", "audio_only.json")) as temporary:
         temporary.write_text(json.dumps(found, indent=1) + "\n")
     print(found)

@@ -1,11 +1,13 @@
-"""Build the course as static HTML from the committed notebooks: no kernel and no network when it is read.
+"""Build the course as static HTML from the committed notebooks: no kernel and no network when it is
+read.
 
     python tools/build_site.py                # into site/
     python tools/build_site.py --pictures 9   # quick: at most 9 pictures a flip-book
     python tools/build_site.py --no-films     # films that no run of the notebooks has left behind stay out
 
-Pages keep the places that their files have in the repository, so links between them work as they stand. What Sphinx
-must not touch (players' films, figures, flip-books) goes beside the pages, see `Site.extra`.
+Pages keep the places that their files have in the repository, so links between them work as they
+stand. What Sphinx must not touch (players' films, figures, flip-books) goes beside the pages, see
+`Site.extra`.
 """
 
 import argparse
@@ -30,16 +32,36 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "tools" / "page"
-RESULTS = ["data_samples/results/" + name for name in (
-    "table1.md", "table2.md", "table4.md", "table5.md", "fig3.md", "fig4.md", "fig5.md", "fig6.md", "claim.md")]
-SHEETS = ["data_samples/README.md", *(f"data_samples/models/{name}.md" for name in (
-    "mapper", "generator", "sync", "LICENSES"))]
-# Where all stops of an explorer would be more than 81 pictures, the page keeps these stops of a parameter. Without an
-# entry its last parameters stay at their first stop, and the chapter's text may ask for a slider that is not there.
+RESULTS = [
+    "data_samples/results/" + name
+    for name in (
+        "table1.md",
+        "table2.md",
+        "table4.md",
+        "table5.md",
+        "fig3.md",
+        "fig4.md",
+        "fig5.md",
+        "fig6.md",
+        "claim.md",
+    )
+]
+SHEETS = [
+    "data_samples/README.md",
+    *(f"data_samples/models/{name}.md" for name in ("mapper", "generator", "sync", "LICENSES")),
+]
+# Where all stops of an explorer would be more than 81 pictures, the page keeps these stops of a
+# parameter. Without an entry its last parameters stay at their first stop, and the chapter's text
+# may ask for a slider that is not there.
 KEPT_STOPS = {
-    "conductor_explorer": {"speech": ["synthetic map", "real Austen"], "slope": [1, 0], "k": ["per group", 1],
-                           "temperature": ["per group", 1.5]},
-    "top_k_explorer": {"k": [10, 1, 500], "temperature": [1.0, 0.3, 1.5], "frame": [17, 40]}}
+    "conductor_explorer": {
+        "speech": ["synthetic map", "real Austen"],
+        "slope": [1, 0],
+        "k": ["per group", 1],
+        "temperature": ["per group", 1.5],
+    },
+    "top_k_explorer": {"k": [10, 1, 500], "temperature": [1.0, 0.3, 1.5], "frame": [17, 40]},
+}
 LINK = re.compile(r"(?<!!)\[([^\]]+)\]\(([^)#\s]+)(#[^)\s]*)?\)")
 SOURCE = re.compile(r'(<(?:audio|video)\b[^>]*?\bsrc=")([^"]+)"')
 
@@ -48,7 +70,12 @@ class Site:
     """One build: `pages` are Sphinx's sources, `extra` is copied beside them as it is."""
 
     def __init__(self, folder: Path, pictures: int, films: bool):
-        self.pages, self.extra, self.pictures, self.films = folder / "pages", folder / "extra", pictures, films
+        self.pages, self.extra, self.pictures, self.films = (
+            folder / "pages",
+            folder / "extra",
+            pictures,
+            films,
+        )
         self.rooms = site_api.package()
         self.calls: dict[str, set[str]] = {}
 
@@ -70,8 +97,9 @@ class Site:
         self.write(place, self.links(text, Path(place).parent))
 
     def links(self, text: str, folder: Path) -> str:
-        """Links to files that are no pages carry the file along; links to folders and to what the page leaves out
-        (instructors' solutions, notebooks' sources) become plain text."""
+        """Links to files that are no pages carry the file along; links to folders and to what the
+        page leaves out (instructors' solutions, notebooks' sources) become plain text."""
+
         def mend(found):
             words, target, _ = found.groups()
             place = os.path.relpath(os.path.normpath(ROOT / folder / target), ROOT)
@@ -81,10 +109,12 @@ class Site:
                 self.copy(place, self.pages)
                 return found[0]
             return words
+
         return LINK.sub(mend, text)
 
     def chapter(self, path: Path) -> None:
-        """One notebook: figures with their alt text, flip-books for widgets, films that play, the list at its end."""
+        """One notebook: figures with their alt text, flip-books for widgets, films that play, the
+        list at its end."""
         notebook = nbformat.read(path, 4)
         self.make_films(path, notebook)
         sources = [cell.source for cell in notebook.cells if cell.cell_type == "code"]
@@ -94,7 +124,9 @@ class Site:
                 cell.outputs = self.outputs(cell, f"{path.stem}-{i}")
             else:
                 cell.source = self.links(cell.source, Path("notebooks"))
-        closing = nbformat.v4.new_markdown_cell(site_api.chapter_section(path.stem, self.calls[path.stem], self.rooms))
+        closing = nbformat.v4.new_markdown_cell(
+            site_api.chapter_section(path.stem, self.calls[path.stem], self.rooms)
+        )
         closing.id = "the-package"
         notebook.cells.append(closing)
         self.write(f"notebooks/{path.name}", nbformat.writes(notebook))
@@ -107,7 +139,9 @@ class Site:
             kind = next((each for each in ("image/png", "image/jpeg") if each in data), None)
             if data.get("text/plain", "").startswith("Widget:") and kind:
                 shown = self.figure(data, output.metadata, kind, f"{name}-{len(kept)}")
-                note = '<p class="course-note">Run this cell in the notebook to move what you see.</p>'
+                note = (
+                    '<p class="course-note">Run this cell in the notebook to move what you see.</p>'
+                )
                 kept.append(raw(self.flipbook(explorers.pop(0)) if explorers else shown + note))
             elif kind:
                 kept.append(raw(self.figure(data, output.metadata, kind, f"{name}-{len(kept)}")))
@@ -122,24 +156,30 @@ class Site:
         return kept
 
     def figure(self, data, metadata, kind: str, name: str) -> str:
-        """A stored picture as a file, with alt text; the caption says the same, so screen readers skip it."""
+        """A stored picture as a file, with alt text; the caption says the same, so screen readers
+        skip it."""
         place = f"notebooks/pictures/{name}.{kind.partition('/')[2]}"
         (self.extra / place).parent.mkdir(parents=True, exist_ok=True)
         (self.extra / place).write_bytes(base64.b64decode(data[kind]))
         alt = html.escape(metadata[kind]["alt"], quote=True)
-        width, height = Image.open(self.extra / place).size  # said in advance, so that the text below does not jump
-        return (f'<figure class="course-figure"><img src="{place.partition("/")[2]}" alt="{alt}" width="{width}" '
-                f'height="{height}" loading="lazy"><figcaption aria-hidden="true">{alt}</figcaption></figure>')
+        # said in advance, so that the text below does not jump
+        width, height = Image.open(self.extra / place).size
+        return (
+            f'<figure class="course-figure"><img src="{place.partition("/")[2]}" alt="{alt}" width="{width}" '
+            f'height="{height}" loading="lazy"><figcaption aria-hidden="true">{alt}</figcaption></figure>'
+        )
 
     def flipbook(self, name: str) -> str:
         """The explorer's flip-book, drawn once, in a frame."""
-        from dirfa_edu import explorers
+        from dirfa_edu.course import explorers
 
         made = getattr(explorers, name)()
         for parameter, kept in KEPT_STOPS.get(name, {}).items():
             stops = made.domain[parameter]
             if not set(kept) <= set(stops):
-                raise ValueError(f"KEPT_STOPS names a stop of {parameter} that {name} does not have: {kept} of {stops}")
+                raise ValueError(
+                    f"KEPT_STOPS names a stop of {parameter} that {name} does not have: {kept} of {stops}"
+                )
             made.domain[parameter] = [stop for stop in stops if stop in kept]
         title = "Flip-book: " + name.removesuffix("_explorer").replace("_", " ")
         path = self.extra / "flipbooks" / f"{name}.html"
@@ -147,26 +187,40 @@ class Site:
             path.parent.mkdir(parents=True, exist_ok=True)
             start = time.perf_counter()
             made.flipbook(path, title=title, most=self.pictures)
-            print(f"{path.name}: {path.stat().st_size // 1024} KB, {time.perf_counter() - start:.0f} s", flush=True)
+            print(
+                f"{path.name}: {path.stat().st_size // 1024} KB, {time.perf_counter() - start:.0f} s",
+                flush=True,
+            )
         picture = Image.open(io.BytesIO(made.picture(**made.default))).height
-        height = picture + 45 * len(made.domain) + 120  # about: the flip-book says it exactly, see course.js
-        return (f'<iframe class="flipbook" src="../flipbooks/{name}.html" title="{title}" height="{height}" '
-                f'loading="lazy"></iframe><p><a href="../flipbooks/{name}.html">{title}, on a page of its own</a>. '
-                "Move its sliders with the arrow keys.</p>")
+        # about: the flip-book says it exactly, see course.js
+        height = picture + 45 * len(made.domain) + 120
+        return (
+            f'<iframe class="flipbook" src="../flipbooks/{name}.html" title="{title}" height="{height}" '
+            f'loading="lazy"></iframe><p><a href="../flipbooks/{name}.html">{title}, on a page of its own</a>. '
+            "Move its sliders with the arrow keys.</p>"
+        )
 
     def player(self, shown: str) -> str:
-        """A player whose file lies beside the page; where there is no file, a sentence instead of a dead player."""
+        """A player whose file lies beside the page; where there is no file, a sentence instead of a
+        dead player."""
         for _, source in SOURCE.findall(shown):
             place = os.path.normpath(Path("notebooks") / html.unescape(source))
             if not (ROOT / place).exists():
                 label = re.search(r'aria-label="([^"]*)"', shown)
-                return (f'<p class="course-note">A film is made here ({label[1] if label else source}): run the cell '
-                        "above in the notebook to see it.</p>")
+                return (
+                    f'<p class="course-note">A film is made here ({label[1] if label else source}): run the cell '
+                    "above in the notebook to see it.</p>"
+                )
             self.copy(place, self.extra)
-        return '<div class="course-player">' + SOURCE.sub(r'\1\2" preload="metadata"', shown) + "</div>"
+        return (
+            '<div class="course-player">'
+            + SOURCE.sub(r'\1\2" preload="metadata"', shown)
+            + "</div>"
+        )
 
     def make_films(self, path: Path, notebook) -> None:
-        """Where a chapter plays a film that is not there, run its cells up to the last one that makes such a film."""
+        """Where a chapter plays a film that is not there, run its cells up to the last one that
+        makes such a film."""
         absent = []
         for i, cell in enumerate(notebook.cells):
             for output in cell.get("outputs", []):
@@ -176,9 +230,13 @@ class Site:
         if absent and self.films:
             start = time.perf_counter()
             part = copy.deepcopy(notebook)
-            part.cells = part.cells[:absent[-1] + 1]
-            NotebookClient(part, timeout=120, kernel_name="python3",
-                           resources={"metadata": {"path": str(path.parent)}}).execute()
+            part.cells = part.cells[: absent[-1] + 1]
+            NotebookClient(
+                part,
+                timeout=120,
+                kernel_name="python3",
+                resources={"metadata": {"path": str(path.parent)}},
+            ).execute()
             print(f"{path.stem}: films made in {time.perf_counter() - start:.0f} s", flush=True)
 
     def build(self, target: Path) -> None:
@@ -193,8 +251,11 @@ class Site:
             self.chapter(path)
         for place in files:
             self.page(place)
-        self.write("results.md", "# Results\n\nWhat `dirfa-edu reproduce` trained and measured, beside the paper's "
-                   f"numbers.\n\n{listing(RESULTS)}\n\n{toctree(RESULTS)}")
+        self.write(
+            "results.md",
+            "# Results\n\nWhat `dirfa-edu reproduce` trained and measured, beside the paper's "
+            f"numbers.\n\n{listing(RESULTS)}\n\n{toctree(RESULTS)}",
+        )
         for name, room in self.rooms.items():
             if name:
                 self.write(f"api/{name}.md", site_api.room_page(room, self.calls))
@@ -203,16 +264,45 @@ class Site:
         beside = [*docs, "results.md", "api/index.md", *SHEETS]
         titles = {place: title(self.pages / place) for place in beside}
         landing = (PAGE / "index.md").read_text(encoding="utf-8")
-        landing = landing.replace("{{CHAPTERS}}", chapter_table(chapters)).replace("{{BESIDE}}", "\n".join(
-            f"* [{words}]({place})" for place, words in titles.items()))
-        self.write("index.md", landing + "\n" + toctree(notebooks, "Chapters") + toctree(
-            beside, "Beside the chapters", titles))
+        landing = landing.replace("{{CHAPTERS}}", chapter_table(chapters)).replace(
+            "{{BESIDE}}", "\n".join(f"* [{words}]({place})" for place, words in titles.items())
+        )
+        self.write(
+            "index.md",
+            landing
+            + "\n"
+            + toctree(notebooks, "Chapters")
+            + toctree(beside, "Beside the chapters", titles),
+        )
         made = self.pages.parent / "html"
-        subprocess.run([sys.executable, "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going", "-c", PAGE,
-                        "-D", f"html_extra_path={self.extra}", "-d", self.pages.parent / "doctrees", self.pages, made],
-                       check=True, env=os.environ | {"PYTHONWARNINGS": "ignore"})
+        subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "sphinx",
+                "-b",
+                "html",
+                "-q",
+                "-W",
+                "--keep-going",
+                "-c",
+                PAGE,
+                "-D",
+                f"html_extra_path={self.extra}",
+                "-d",
+                self.pages.parent / "doctrees",
+                self.pages,
+                made,
+            ],
+            check=True,
+            env=os.environ | {"PYTHONWARNINGS": "ignore"},
+        )
         shutil.rmtree(target, ignore_errors=True)
-        shutil.copytree(made, target, ignore=shutil.ignore_patterns("_sources", ".buildinfo*", "objects.inv", "*.map"))
+        shutil.copytree(
+            made,
+            target,
+            ignore=shutil.ignore_patterns("_sources", ".buildinfo*", "objects.inv", "*.map"),
+        )
 
 
 def explorer_calls(source: str) -> list[str]:
@@ -221,9 +311,17 @@ def explorer_calls(source: str) -> list[str]:
         tree = ast.parse(source)
     except SyntaxError:  # a cell of shell commands
         return []
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
-             and isinstance(node.func.value, ast.Name) and node.func.value.id == "explorers"]
-    return [node.func.attr for node in sorted(calls, key=lambda node: (node.lineno, node.col_offset))]
+    calls = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "explorers"
+    ]
+    return [
+        node.func.attr for node in sorted(calls, key=lambda node: (node.lineno, node.col_offset))
+    ]
 
 
 def raw(text: str):
@@ -254,7 +352,9 @@ def chapter_table(chapters: list[Path]) -> str:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     lines = ["| chapter | you will | paper |", "|---|---|---|"]
     for path in chapters:
-        row = re.search(rf"^\|[^|]*\(notebooks/{path.name}\)[^|]*\|([^|]*)\|([^|]*)\|", readme, re.MULTILINE)
+        row = re.search(
+            rf"^\|[^|]*\(notebooks/{path.name}\)[^|]*\|([^|]*)\|([^|]*)\|", readme, re.MULTILINE
+        )
         words = [row[1].strip(), row[2].strip()] if row else ["", ""]
         heading = nbformat.read(path, 4).cells[0].source.splitlines()[0].lstrip("# ")
         lines.append(f"| [{heading}](notebooks/{path.name}) | {words[0]} | {words[1]} |")
@@ -262,11 +362,17 @@ def chapter_table(chapters: list[Path]) -> str:
 
 
 def linked(table: str, rooms: dict, up: str = "") -> str:
-    """A table of the ledger's kind with a link from each `room.function`; chapters are linked as a whole."""
+    """A table of the ledger's kind with a link from each `room.function`; chapters are linked as a
+    whole."""
+
     def entry(found):
         room, _, name = found[1].partition(".")
         known = site_api.find(room, name, rooms)
-        return site_api.entry_link(known, up).replace(f"`{known.name}`", f"`{found[1]}`") if known else found[0]
+        return (
+            site_api.entry_link(known, up).replace(f"`{known.name}`", f"`{found[1]}`")
+            if known
+            else found[0]
+        )
 
     return re.sub(r"(\.ipynb)#[^)]*", r"\1", re.sub(r"`(\w+(?:\.\w+)+)`", entry, table))
 
@@ -275,13 +381,17 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--out", type=Path, default=ROOT / "site")
     options.add_argument("--pictures", type=int, default=81, help="at most so many in a flip-book")
-    options.add_argument("--no-films", action="store_true", help="run no notebook to make a film that is not there")
+    options.add_argument(
+        "--no-films", action="store_true", help="run no notebook to make a film that is not there"
+    )
     chosen = options.parse_args()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         Site(Path(folder), chosen.pictures, not chosen.no_films).build(chosen.out)
     size = sum(path.stat().st_size for path in chosen.out.rglob("*") if path.is_file())
-    print(f"{chosen.out}: {size / 2**20:.0f} MB in {time.perf_counter() - start:.0f} s; open {chosen.out}/index.html")
+    print(
+        f"{chosen.out}: {size / 2**20:.0f} MB in {time.perf_counter() - start:.0f} s; open {chosen.out}/index.html"
+    )
 
 
 if __name__ == "__main__":

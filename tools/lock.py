@@ -1,9 +1,11 @@
-"""Write requirements.lock, requirements-dev.lock and environment.yml from what is installed in this environment.
+"""Write requirements.lock, requirements-dev.lock and environment.yml from what is installed in this
+environment.
 
     python tools/lock.py
 
-The runtime lock is the closure of the runtime packages, the dev lock the closure of the dev packages less that.
-torch is written without its local version (`+cpu`), so that every platform finds it.
+The runtime lock is the closure of the runtime packages, the dev lock the closure of the dev
+packages less that. torch is written without its local version (`+cpu`), so that every platform
+finds it.
 """
 
 import re
@@ -48,14 +50,25 @@ def closure(names: list[str]) -> dict[str, str]:
 def main() -> None:
     runtime = closure(RUNTIME)
     dev = {name: pin for name, pin in closure(DEV).items() if name not in runtime}
-    first = [runtime.pop("torch")]  # first, so that nothing else decides which build of torch is taken
+    # first, so that nothing else decides which build of torch is taken
+    first = [runtime.pop("torch")]
     pins = first + [runtime[name] for name in sorted(runtime)]
     (ROOT / "requirements.lock").write_text(HEAD + "\n".join(pins) + "\n")
     (ROOT / "requirements-dev.lock").write_text(
-        HEAD + "-r requirements.lock\n" + "\n".join(dev[name] for name in sorted(dev)) + "\n")
-    lines = ["name: dirfa-edu", "channels:", "  - conda-forge", "dependencies:", "  - python=3.11", "  - pip",
-             "  - pip:"]
-    (ROOT / "environment.yml").write_text("\n".join(lines + [f"      - {pin}" for pin in pins]) + "\n")
+        HEAD + "-r requirements.lock\n" + "\n".join(dev[name] for name in sorted(dev)) + "\n"
+    )
+    lines = [
+        "name: dirfa-edu",
+        "channels:",
+        "  - conda-forge",
+        "dependencies:",
+        "  - python=3.11",
+        "  - pip",
+        "  - pip:",
+    ]
+    (ROOT / "environment.yml").write_text(
+        "\n".join(lines + [f"      - {pin}" for pin in pins]) + "\n"
+    )
     print(f"{len(pins)} runtime pins, {len(dev)} dev pins, from {sys.prefix}")
 
 

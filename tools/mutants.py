@@ -1,11 +1,12 @@
-"""Mutation score of the rooms that must be correct: mutmut changes one line after another, and a unit test must fail.
+"""Mutation score of the rooms that must be correct: mutmut changes one line after another, and a
+unit test must fail.
 
     python tools/mutants.py                # all rooms: ten minutes on one core; writes docs/mutants.json
     python tools/mutants.py --rooms masks  # some of them, printed alone
     mutmut results; mutmut show NAME       # afterwards: what survived, and one of them as a diff
 
-What is changed, and which tests look for it, stands in pyproject.toml under [tool.mutmut]. Functions that numba
-compiles are left alone: mutmut passes over what is decorated.
+What is changed, and which tests look for it, stands in pyproject.toml under [tool.mutmut].
+Functions that numba compiles are left alone: mutmut passes over what is decorated.
 """
 
 import argparse
@@ -21,29 +22,55 @@ from importlib.metadata import version
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = [Path(path).stem for path in
-         tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"]["only_mutate"]]
+ROOMS = [
+    Path(path).stem
+    for path in tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mutmut"][
+        "only_mutate"
+    ]
+]
 
 
 def mutmut(*arguments: str, quiet: bool = False) -> str:
     """Run mutmut on one core; the sample data stay where they are."""
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONHASHSEED": "0",
-                                "DIRFA_EDU_DATA": str(ROOT / "data_samples")}
-    done = subprocess.run([sys.executable, "-m", "mutmut", *arguments], cwd=ROOT, env=environment, check=True,
-                          text=True, stdout=subprocess.PIPE if quiet else None)
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONHASHSEED": "0",
+        "DIRFA_EDU_DATA": str(ROOT / "data_samples"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "mutmut", *arguments],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        text=True,
+        stdout=subprocess.PIPE if quiet else None,
+    )
     return done.stdout
 
 
 def count(room: str) -> dict:
-    """How a room's mutants ended: a run that crashes is a failed run, a mutant that no test meets has survived."""
-    lines = [line.strip().rpartition(": ") for line in mutmut("results", "--all", "true", quiet=True).splitlines()]
+    """How a room's mutants ended: a run that crashes is a failed run, a mutant that no test meets
+    has survived."""
+    lines = [
+        line.strip().rpartition(": ")
+        for line in mutmut("results", "--all", "true", quiet=True).splitlines()
+    ]
     found = Counter(status for name, _, status in lines if name.startswith(f"dirfa_edu.{room}."))
     if found["not checked"] or not found:
         raise SystemExit(f"{room}: mutmut did not finish")
-    killed, timeout, no_tests = found["killed"] + found["segfault"], found["timeout"], found["no tests"]
+    killed, timeout, no_tests = (
+        found["killed"] + found["segfault"],
+        found["timeout"],
+        found["no tests"],
+    )
     survived = found.total() - killed - timeout - no_tests
-    return {"killed": killed, "survived": survived, "timeout": timeout, "no_tests": no_tests,
-            "score": round((killed + timeout) / found.total(), 3)}
+    return {
+        "killed": killed,
+        "survived": survived,
+        "timeout": timeout,
+        "no_tests": no_tests,
+        "score": round((killed + timeout) / found.total(), 3),
+    }
 
 
 def main() -> None:
@@ -61,8 +88,13 @@ def main() -> None:
         for row in rooms.values():
             total.update({key: n for key, n in row.items() if key != "score"})
         score = round((total["killed"] + total["timeout"]) / total.total(), 3)
-        page = {"command": "make mutants", "date": date.today().isoformat(), "mutmut": version("mutmut"),
-                "rooms": rooms, "score": score}
+        page = {
+            "command": "make mutants",
+            "date": date.today().isoformat(),
+            "mutmut": version("mutmut"),
+            "rooms": rooms,
+            "score": score,
+        }
         (ROOT / "docs" / "mutants.json").write_text(json.dumps(page, indent=2) + "\n")
         print(f"all of them {score:.1%}")
 

@@ -1,5 +1,5 @@
-"""Write the table of what can be counted in each notebook into README.md, between the two `report` comments, and the
-paper ledger into docs/ledger.md.
+"""Write the table of what can be counted in each notebook into README.md, between the two `report`
+comments, and the paper ledger into docs/ledger.md.
 
     python tools/report.py           # or: make report
     python tools/report.py --check   # exit code 1 if the README holds another table
@@ -16,12 +16,14 @@ from pathlib import Path
 import nbformat
 from build_notebooks import ignored
 
-from dirfa_edu import paper
+from dirfa_edu.course import paper
 
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- report: written by `make report` -->", "<!-- end of report -->"
-LEDGER = ("# The paper ledger\n\nEverything DIRFA states: where the course teaches it, which function holds it, which "
-          "test ties the two together, and how far it is reproduced with legal data on a laptop.\n\n")
+LEDGER = (
+    "# The paper ledger\n\nEverything DIRFA states: where the course teaches it, which function holds it, which "
+    "test ties the two together, and how far it is reproduced with legal data on a laptop.\n\n"
+)
 WIDGET = re.compile(r"\b(explorers\.\w+_explorer\(|puppet\.Puppet\(|study\.Study\(files)")
 
 
@@ -29,7 +31,8 @@ def is_figure(output: dict) -> bool:
     """Pictures, their captions, players and widgets: compared or not, they claim no result."""
     data = output.get("data", {})
     return any(kind.startswith(("image/", "audio/", "text/html")) for kind in data) or (
-        data.get("text/markdown", "").startswith("*Figure: "))
+        data.get("text/markdown", "").startswith("*Figure: ")
+    )
 
 
 def measure(path: Path) -> dict:
@@ -38,36 +41,72 @@ def measure(path: Path) -> dict:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     results = [cell for cell in code if any(not is_figure(output) for output in cell.outputs)]
     compared = [cell for cell in results if cell.execution_count and not ignored(cell)]
-    images = [(kind, output) for cell in code for output in cell.outputs for kind in output.get("data", {})
-              if kind.startswith("image/")]
-    described = [kind for kind, output in images if len(output.metadata.get(kind, {}).get("alt", "")) >= 20]
+    images = [
+        (kind, output)
+        for cell in code
+        for output in cell.outputs
+        for kind in output.get("data", {})
+        if kind.startswith("image/")
+    ]
+    described = [
+        kind for kind, output in images if len(output.metadata.get(kind, {}).get("alt", "")) >= 20
+    ]
     text = "\n".join(cell.source for cell in code)
-    return {"cells": len(notebook.cells), "code": len(code), "lines": max(len(c.source.splitlines()) for c in code),
-            "exercises": text.count("\nchecks."), "widgets": len(WIDGET.findall(text)), "results": len(results),
-            "compared": len(compared), "images": len(images), "described": len(described),
-            "bytes": path.stat().st_size, "seconds": notebook.metadata.dirfa_edu.run_seconds,
-            "longest": notebook.metadata.dirfa_edu.longest_cell}
+    return {
+        "cells": len(notebook.cells),
+        "code": len(code),
+        "lines": max(len(c.source.splitlines()) for c in code),
+        "exercises": text.count("\nchecks."),
+        "widgets": len(WIDGET.findall(text)),
+        "results": len(results),
+        "compared": len(compared),
+        "images": len(images),
+        "described": len(described),
+        "bytes": path.stat().st_size,
+        "seconds": notebook.metadata.dirfa_edu.run_seconds,
+        "longest": notebook.metadata.dirfa_edu.longest_cell,
+    }
 
 
 def table(rows: dict[str, dict]) -> str:
     """The report in Markdown, with a row of totals or extremes, and the line about planted faults."""
-    heads = ["Notebook", "Cells (code)", "Longest cell", "Exercises", "Widgets", "Outputs compared",
-             "Images with alt text", "Size", "Run time", "Slowest cell"]
+    heads = [
+        "Notebook",
+        "Cells (code)",
+        "Longest cell",
+        "Exercises",
+        "Widgets",
+        "Outputs compared",
+        "Images with alt text",
+        "Size",
+        "Run time",
+        "Slowest cell",
+    ]
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     whole = {key: sum(row[key] for row in rows.values()) for key in next(iter(rows.values()))}
     whole |= {key: max(row[key] for row in rows.values()) for key in ("lines", "bytes", "longest")}
     for name, row in {**rows, "all (longest, largest, slowest)": whole}.items():
-        cells = [f"{row['cells']} ({row['code']})", f"{row['lines']} lines", row["exercises"], row["widgets"],
-                 f"{row['compared']} of {row['results']}, {row['compared'] / row['results']:.0%}",
-                 f"{row['described']} of {row['images']}", f"{row['bytes'] / 1000:.0f} KB", f"{row['seconds']:.0f} s",
-                 f"{row['longest']:.0f} s"]
+        cells = [
+            f"{row['cells']} ({row['code']})",
+            f"{row['lines']} lines",
+            row["exercises"],
+            row["widgets"],
+            f"{row['compared']} of {row['results']}, {row['compared'] / row['results']:.0%}",
+            f"{row['described']} of {row['images']}",
+            f"{row['bytes'] / 1000:.0f} KB",
+            f"{row['seconds']:.0f} s",
+            f"{row['longest']:.0f} s",
+        ]
         lines.append("| " + " | ".join(map(str, [name, *cells])) + " |")
     proof = ROOT / "docs" / "mutants.json"
     if proof.exists():
         found = json.loads(proof.read_text())
         rooms = ", ".join(f"{room} {each['score']:.0%}" for room, each in found["rooms"].items())
-        lines += ["", f"Of the faults that mutmut plants in {len(found['rooms'])} rooms the tests find "
-                  f"{found['score']:.0%} ({rooms}): `{found['command']}`, {found['date']}."]
+        lines += [
+            "",
+            f"Of the faults that mutmut plants in {len(found['rooms'])} rooms the tests find "
+            f"{found['score']:.0%} ({rooms}): `{found['command']}`, {found['date']}.",
+        ]
     return "\n".join(lines)
 
 
@@ -83,7 +122,9 @@ def main() -> int:
     check = options.parse_args().check
     path = ROOT / "README.md"
     readme = path.read_text(encoding="utf-8")
-    report = table({path.stem: measure(path) for path in sorted((ROOT / "notebooks").glob("0*.ipynb"))})
+    report = table(
+        {path.stem: measure(path) for path in sorted((ROOT / "notebooks").glob("0*.ipynb"))}
+    )
     wanted = written(readme, report)
     if check:
         return int(wanted != readme)

@@ -2,8 +2,8 @@
 
     python tools/ship_weights.py runs mapper generator
 
-`runs` is the folder `dirfa-edu train` wrote. Figures come from its log and from `dirfa-edu evaluate` on the test split;
-nothing in a card is typed by hand.
+`runs` is the folder `dirfa-edu train` wrote. Figures come from its log and from `dirfa-edu
+evaluate` on the test split; nothing in a card is typed by hand.
 """
 
 import json
@@ -11,22 +11,29 @@ import shutil
 import sys
 from pathlib import Path
 
-from dirfa_edu.evaluate import evaluate_mapper
-from dirfa_edu.evaluate_generator import evaluate_generator
 from dirfa_edu.files import atomic_path, data_path
 from dirfa_edu.generator import load_generator
 from dirfa_edu.mapper import load_mapper
+from dirfa_edu.results.generator_card import evaluate_generator
+from dirfa_edu.results.mapper_card import evaluate_mapper
 from dirfa_edu.training import PRESETS
 
 ABOUT = {
-    "mapper": ("Mapping network: audio features and past animation to a distribution over 500 bins for 23 attributes "
-               "(Eq. 3).", load_mapper, evaluate_mapper,
-               "Four synthetic training voices: other speakers, accents and noisy rooms give weaker lips. Expression "
-               "follows the sample corpus's motion law, not real people's habits. English only."),
-    "generator": ("Generation network: one portrait and 23 attributes to a picture (Eq. 6), 128 px.", load_generator,
-                  evaluate_generator,
-                  "Trained on 26 digital actors. Real photographs are outside its experience; large turns and rare "
-                  "combinations of attributes blur."),
+    "mapper": (
+        "Mapping network: audio features and past animation to a distribution over 500 bins for 23 attributes "
+        "(Eq. 3).",
+        load_mapper,
+        evaluate_mapper,
+        "Four synthetic training voices: other speakers, accents and noisy rooms give weaker lips. Expression "
+        "follows the sample corpus's motion law, not real people's habits. English only.",
+    ),
+    "generator": (
+        "Generation network: one portrait and 23 attributes to a picture (Eq. 6), 128 px.",
+        load_generator,
+        evaluate_generator,
+        "Trained on 26 digital actors. Real photographs are outside its experience; large turns and rare "
+        "combinations of attributes blur.",
+    ),
 }
 
 
@@ -36,10 +43,12 @@ def card(name: str, runs: Path) -> str:
     log = json.loads((runs / f"{name}.log.json").read_text())
     network = load(runs / f"{name}.safetensors")
     size = (runs / f"{name}.safetensors").stat().st_size / 1e6
-    how = (f"Trained by `dirfa-edu train {name} --preset shipped` (seed 0, {log[-1]['step']} of "
-           f"{PRESETS[name]['shipped']['steps']} steps)\n"
-           f"  on the train split of the sample corpus; {log[-1]['seconds'] / 60:.0f} minutes of wall time on a shared "
-           "CPU of two cores.")
+    how = (
+        f"Trained by `dirfa-edu train {name} --preset shipped` (seed 0, {log[-1]['step']} of "
+        f"{PRESETS[name]['shipped']['steps']} steps)\n"
+        f"  on the train split of the sample corpus; {log[-1]['seconds'] / 60:.0f} minutes of wall time on a shared "
+        "CPU of two cores."
+    )
     figures = evaluate(runs / f"{name}.safetensors")
     rows = "\n".join(f"| {what} | {value} |" for what, value in figures.items())
     return f"""# {name}.safetensors

@@ -1,10 +1,12 @@
-"""Slides of a chapter: one HTML file without outside resources, from the tagged cells of an executed notebook.
+"""Slides of a chapter: one HTML file without outside resources, from the tagged cells of an
+executed notebook.
 
     slide          a Markdown cell: a slide per heading; a code cell: its code and its outputs
     slide-output   a code cell: its outputs without its code
 
-What does not fit gets smaller, then a second slide. A figure takes with it the printed claims and what the text says
-right after it. All that the notebook says between two slides is in the notes of the first (key N).
+What does not fit gets smaller, then a second slide. A figure takes with it the printed claims and
+what the text says right after it. All that the notebook says between two slides is in the notes of
+the first (key N).
 """
 
 import html
@@ -42,12 +44,16 @@ class Slide:
     notes: list[str] = field(default_factory=list)  # Markdown
 
 
-MARKDOWN = MarkdownIt("commonmark", {"html": False}).enable("table").use(
-    dollarmath_plugin, renderer=lambda tex, options: mathml(tex, options["display_mode"]))
+MARKDOWN = (
+    MarkdownIt("commonmark", {"html": False})
+    .enable("table")
+    .use(dollarmath_plugin, renderer=lambda tex, options: mathml(tex, options["display_mode"]))
+)
 
 
 def without_files(text: str) -> str:
-    """HTML in which only addresses on the web are links: a slide travels without the files it was made from."""
+    """HTML in which only addresses on the web are links: a slide travels without the files it was
+    made from."""
     return re.sub(r'<a href="(?!https://)[^"]*">(.*?)</a>', r"\1", text)
 
 
@@ -89,18 +95,33 @@ def height(block: list[Token], size: float) -> float:
             total += 2.9 * size
         if token.type == "inline":
             words = re.sub(r"\\[A-Za-z]+|[{}_^$*`\\]", "", token.content)
-            lines = 1 if kind == "table_open" else math.ceil(len(words) * 0.55 * size / (WIDTH - 1.3 * size))
-            total += (1.4 * lines + 0.3) * size / (1 if kind != "table_open" else block[2].content.count("|") or 1)
-    return total + 0.4 * size if kind != "table_open" else 1.8 * size * sum(t.type == "tr_open" for t in block)
+            lines = (
+                1
+                if kind == "table_open"
+                else math.ceil(len(words) * 0.55 * size / (WIDTH - 1.3 * size))
+            )
+            total += (
+                (1.4 * lines + 0.3)
+                * size
+                / (1 if kind != "table_open" else block[2].content.count("|") or 1)
+            )
+    return (
+        total + 0.4 * size
+        if kind != "table_open"
+        else 1.8 * size * sum(t.type == "tr_open" for t in block)
+    )
 
 
 def fitting(sizes: dict[str, int], needed: Callable[[int], float], room: float) -> tuple[str, int]:
     """The class and size of the largest letters that need at most `room` pixels, or the smallest."""
-    return next((each for each in sizes.items() if needed(each[1]) <= room), list(sizes.items())[-1])
+    return next(
+        (each for each in sizes.items() if needed(each[1]) <= room), list(sizes.items())[-1]
+    )
 
 
 def packed(title: str, blocks: list[list[Token]], main: bool = False) -> list[Slide]:
-    """Blocks -> as few slides as hold them, in letters as large as fit. A chapter's first slide stays one."""
+    """Blocks -> as few slides as hold them, in letters as large as fit. A chapter's first slide
+    stays one."""
     room = room_under(title, main)
     style, size = fitting(SIZES, lambda size: sum(height(block, size) for block in blocks), room)
     heights = [height(block, size) for block in blocks]
@@ -111,7 +132,9 @@ def packed(title: str, blocks: list[list[Token]], main: bool = False) -> list[Sl
     for block, tall in zip(blocks, heights):
         full = slides and slides[-1].height + tall / 2 > sum(heights) / count
         if not slides or (full and len(slides) < count and not main):
-            slides.append(Slide(title + (f" ({len(slides) + 1})" if slides else ""), [], style, main=main))
+            slides.append(
+                Slide(title + (f" ({len(slides) + 1})" if slides else ""), [], style, main=main)
+            )
         slides[-1].parts.append(rendered(block))
         slides[-1].height += tall
     return slides
@@ -128,9 +151,13 @@ def coloured(source: str) -> str:
 
 def code_parts(texts: list[tuple[str, str, str]], room: float) -> tuple[list[str], float, str]:
     """Blocks of (text, HTML, class) in letters as large as fit -> HTML, height, class of the size."""
+
     def needed(size: int) -> float:
-        rows = (max(1, math.ceil(len(line) * 0.61 * size / (WIDTH - 40))) for text, *_ in texts
-                for line in text.splitlines())
+        rows = (
+            max(1, math.ceil(len(line) * 0.61 * size / (WIDTH - 40)))
+            for text, *_ in texts
+            for line in text.splitlines()
+        )
         return 1.3 * size * sum(rows) + 40 * len(texts)
 
     style, size = fitting(CODE_SIZES, needed, room)
@@ -143,9 +170,10 @@ def text_slides(text: str, title: str, first: bool) -> list[Slide]:
     slides = []
     for heading, body in sections(DETAILS.sub("", text).strip()):
         blocks = blocks_of(re.sub(r"^\*\*Next[:.]\*\*.*", "", body, flags=re.MULTILINE | re.DOTALL))
-        if first and any(block[0].type.endswith("list_open") for block in blocks):  # goals, not reading time
+        # goals, not reading time
+        if first and any(block[0].type.endswith("list_open") for block in blocks):
             last = next(i for i, block in enumerate(blocks) if block[0].type.endswith("list_open"))
-            blocks = blocks[:last + 1]
+            blocks = blocks[: last + 1]
         if blocks and heading not in SKIPPED:
             slides += packed(heading or title, blocks, main=first)
     return slides
@@ -153,8 +181,10 @@ def text_slides(text: str, title: str, first: bool) -> list[Slide]:
 
 def figures_part(shown: list[tuple[str, str, tuple]], claims: list[str], seen: str) -> str:
     """Figures above what was printed and seen, or beside it where that makes them larger."""
-    figures = "".join(f'<figure><img src="{address}" alt="{html.escape(alt, quote=True)}"></figure>'
-                      for address, alt, _ in shown)
+    figures = "".join(
+        f'<figure><img src="{address}" alt="{html.escape(alt, quote=True)}"></figure>'
+        for address, alt, _ in shown
+    )
     items = "".join(f"<li>{html.escape(line)}</li>" for line in claims)
     words = (f'<ul class="claims">{items}</ul>' if claims else "") + f'<p class="seen">{seen}</p>'
     aspect, lines = shown[0][2][0] / shown[0][2][1], len(claims) + math.ceil(len(seen) / 80)
@@ -164,13 +194,16 @@ def figures_part(shown: list[tuple[str, str, tuple]], claims: list[str], seen: s
 
 
 def code_slide(cells: list, i: int, title: str, folder: Path, before: Slide | None) -> list[Slide]:
-    """The slides of a tagged code cell: code, then figures; none where it joined the slide before it."""
+    """The slides of a tagged code cell: code, then figures; none where it joined the slide before
+    it."""
     cell, room = cells[i], room_under(title)
     shown, text, media = pictures(cell), printed(cell), players(cell, folder)
     texts = [(cell.source, coloured(cell.source), "code")] if "slide" in tags(cell) else []
     if text and not shown and not text.startswith("not yet"):
         texts.append((text, html.escape(text), "out"))
-    parts, tall, style = code_parts(texts, room - before.height if before else room) if texts else ([], 0.0, "")
+    parts, tall, style = (
+        code_parts(texts, room - before.height if before else room) if texts else ([], 0.0, "")
+    )
     if before and (style == "s" or shown):  # too much for one slide
         before = None
         parts, tall, style = code_parts(texts, room)
@@ -180,8 +213,12 @@ def code_slide(cells: list, i: int, title: str, folder: Path, before: Slide | No
         return []
     made = [Slide(title, parts, height=tall)] if parts else []
     if shown:
-        claims = [" ".join(line.split()) for line in text.splitlines() if line.strip()][:3 if len(shown) == 1 else 1]
-        widget = any(each.get("data", {}).get("text/plain", "").startswith("Widget") for each in cell.outputs)
+        claims = [" ".join(line.split()) for line in text.splitlines() if line.strip()][
+            : 3 if len(shown) == 1 else 1
+        ]
+        widget = any(
+            each.get("data", {}).get("text/plain", "").startswith("Widget") for each in cell.outputs
+        )
         seen = "" if widget else seen_after(cells, i, SEEN // len(shown))
         seen = inline(seen) if seen else html.escape(shown[0][1])
         made.append(Slide(title, [figures_part(shown, claims, seen), *media]))
@@ -199,7 +236,10 @@ def slides_of(notebook, folder: Path) -> list[Slide]:
             before = cell.source
             if tags(cell):  # what stands before its first heading speaks of the slide before
                 found = HEADING.search(before)
-                before, text = before[:found.start() if found else 0], before[found.start() if found else 0:]
+                before, text = (
+                    before[: found.start() if found else 0],
+                    before[found.start() if found else 0 :],
+                )
                 new, left = text_slides(text, title, not slides), "\n\n".join(DETAILS.findall(text))
             title = (HEADING.findall(DETAILS.sub("", cell.source)) or [title])[-1]
         elif tags(cell):
@@ -215,16 +255,34 @@ def slides_of(notebook, folder: Path) -> list[Slide]:
 
 def page(slides: list[Slide], last: str) -> str:
     """Slides -> the HTML file of a chapter; `last` is the HTML of its last page."""
-    slides, title, out = [*slides, Slide("Work on it yourself", [last])], inline(slides[0].title), []
+    slides, title, out = (
+        [*slides, Slide("Work on it yourself", [last])],
+        inline(slides[0].title),
+        [],
+    )
     for i, slide in enumerate(slides, 1):
         mark = "h1" if slide.main else "h2"
-        notes = re.sub(r"<(/?)h[1-6]>", r"<\1p>", "".join(rendered(MARKDOWN.parse(each)) for each in slide.notes))
+        notes = re.sub(
+            r"<(/?)h[1-6]>",
+            r"<\1p>",
+            "".join(rendered(MARKDOWN.parse(each)) for each in slide.notes),
+        )
         out.append(
             f'<section class="slide" id="slide-{i}" aria-roledescription="slide" aria-label="{i} of {len(slides)}">\n'
             f'<{mark} tabindex="-1">{inline(slide.title)}</{mark}>\n<div class="body {slide.style}">'
-            + "\n".join(filter(None, slide.parts)) + "</div>\n"
+            + "\n".join(filter(None, slide.parts))
+            + "</div>\n"
             + f'<p class="foot"><b>{i} / {len(slides)}</b>{title}</p>\n'
-            + (f'<aside class="notes" aria-label="Notes" tabindex="0" hidden>{notes}</aside>\n' if notes else "")
-            + "</section>")
+            + (
+                f'<aside class="notes" aria-label="Notes" tabindex="0" hidden>{notes}</aside>\n'
+                if notes
+                else ""
+            )
+            + "</section>"
+        )
     plain = html.escape(re.sub(r"<[^>]+>", "", title), quote=True)
-    return TEMPLATE.read_text(encoding="utf-8").replace("{{TITLE}}", plain).replace("{{SLIDES}}", "\n".join(out))
+    return (
+        TEMPLATE.read_text(encoding="utf-8")
+        .replace("{{TITLE}}", plain)
+        .replace("{{SLIDES}}", "\n".join(out))
+    )

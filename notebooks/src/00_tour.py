@@ -28,8 +28,11 @@ import numpy as np
 import torch
 from torch.testing import assert_close
 
-from dirfa_edu import CHAPTER_CLIP, FPS, LIPS, UPPER, Actor, Corpus, audio, checks, column, data_path, explorers
-from dirfa_edu import generate, load_pretrained, metrics, paper, plots, talk, video, vision
+from dirfa_edu import CHAPTER_CLIP, FPS, LIPS, UPPER, Actor, Corpus, audio, column, data_path
+from dirfa_edu.course import checks, explorers
+from dirfa_edu import generate, load_pretrained, metrics, plots, talk, video
+from dirfa_edu.course import paper
+from dirfa_edu.faces import vision
 from dirfa_edu.files import InputError
 
 torch.set_num_threads(1)  # drawing frame by frame gains nothing from a second one

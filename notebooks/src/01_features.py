@@ -28,7 +28,8 @@
 # %%
 import numpy as np
 import torch
-from dirfa_edu import ATTRIBUTES, Actor, CHAPTER_CLIP, Corpus, animation, audio, checks, column, explorers, plots, puppet
+from dirfa_edu import ATTRIBUTES, Actor, CHAPTER_CLIP, Corpus, animation, audio, column, plots
+from dirfa_edu.course import checks, explorers, puppet
 
 torch.set_num_threads(2)
 corpus = Corpus("samples")

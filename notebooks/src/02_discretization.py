@@ -26,7 +26,8 @@
 # %%
 import numpy as np
 import torch
-from dirfa_edu import (ATTRIBUTES, Actor, CHAPTER_CLIP, Corpus, Discretizer, GROUPS, checks, column, explorers, plots)
+from dirfa_edu import ATTRIBUTES, Actor, CHAPTER_CLIP, Corpus, Discretizer, GROUPS, column, plots
+from dirfa_edu.course import checks, explorers
 
 torch.set_num_threads(2)
 corpus = Corpus("samples")

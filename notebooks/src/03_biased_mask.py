@@ -28,7 +28,8 @@ import torch
 from matplotlib.colors import ListedColormap
 from torch.testing import assert_close
 
-from dirfa_edu import CHAPTER_CLIP, Corpus, checks, explorers, load_pretrained, masks, plots
+from dirfa_edu import CHAPTER_CLIP, Corpus, load_pretrained, masks, plots
+from dirfa_edu.course import checks, explorers
 from dirfa_edu.mapper import Block, MapperConfig, MappingNetwork
 
 torch.set_num_threads(1)  # these networks are too small to share out

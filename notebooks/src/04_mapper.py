@@ -30,9 +30,10 @@ import numpy as np
 import torch
 from torch.testing import assert_close
 
-from dirfa_edu import (CHAPTER_CLIP, GROUPS, LIPS, POSE, UPPER, Control, Corpus, MapperConfig, MappingNetwork, Stream,
-                       audio, checks, column, data_path, evaluate, examples, explorers, generate, load_pretrained,
-                       losses, metrics, plots, top_k, training)
+from dirfa_edu import CHAPTER_CLIP, GROUPS, LIPS, POSE, UPPER, Control, Corpus, MapperConfig, MappingNetwork, Stream, audio, column, data_path, examples, generate, load_pretrained, losses, metrics, plots, training
+from dirfa_edu.course import checks, explorers
+from dirfa_edu.results import mapper_card
+from dirfa_edu.fast import top_k
 
 MINUTES = 0.6
 FRAME = 17
@@ -573,7 +574,7 @@ print("its lips differ about as much as the law's:", bool(0.5 < ours["lips"] / l
 
 # %%
 six = Corpus().select(split="test", kind="speech", rendered=True)[:6]
-events = evaluate.calibration(mapper, six, samples=12)  # {event: 4 quarters x (law, sampled, frames)}
+events = mapper_card.calibration(mapper, six, samples=12)  # {event: 4 quarters x (law, sampled, frames)}
 fig, ax = plots.new(width=4.6, height=3.2)
 for (event, rows), marker in zip(events.items(), "os^vD*"):
     ax.plot(rows[:, 0], rows[:, 1], marker, label=event)

@@ -33,8 +33,11 @@ from PIL import Image
 from torch.nn import functional as F
 
 from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, Actor, Corpus, Discriminator, GenerationNetwork, GeneratorConfig
-from dirfa_edu import checks, column, data_path, explorers, generator, load_pretrained, losses, metrics, plots
-from dirfa_edu import examples, puppet, training, vision
+from dirfa_edu.course import checks, explorers
+from dirfa_edu import column, data_path, generator, load_pretrained, losses, metrics, plots
+from dirfa_edu import examples, training
+from dirfa_edu.course import puppet
+from dirfa_edu.faces import vision
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)  # switched on where something learns

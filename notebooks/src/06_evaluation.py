@@ -32,8 +32,13 @@ import numpy as np
 import torch
 from IPython.display import Markdown, display
 
-from dirfa_edu import CHAPTER_CLIP, Corpus, audio, checks, column, data_path, explorers, figures, generate, load_pretrained
-from dirfa_edu import metrics, plots, reproduce, study, sync, talk, video, vision
+from dirfa_edu import CHAPTER_CLIP, Corpus, audio, column, data_path, generate, load_pretrained
+from dirfa_edu.course import checks, explorers
+from dirfa_edu.results import figures
+from dirfa_edu import metrics, plots, talk, video
+from dirfa_edu.results import reproduce
+from dirfa_edu.course import study
+from dirfa_edu.faces import sync, vision
 
 torch.set_num_threads(1)
 corpus, FRAME, AU45 = Corpus(), 17, column("AU45")

@@ -31,9 +31,11 @@ import logging
 import numpy as np
 import torch
 
-from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, FPS, POSE, Actor, Control, Corpus, animation, checks, column, explorers, generate
-from dirfa_edu import examples, load_pretrained, metrics, plots, talk, training, video, vision
-from dirfa_edu.evaluate_generator import moved
+from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, FPS, POSE, Actor, Control, Corpus, animation, column, generate
+from dirfa_edu.course import checks, explorers
+from dirfa_edu import examples, load_pretrained, metrics, plots, talk, training, video
+from dirfa_edu.faces import vision
+from dirfa_edu.results.generator_card import moved
 from dirfa_edu.files import InputError
 
 torch.set_num_threads(1)

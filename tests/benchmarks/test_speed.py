@@ -1,4 +1,5 @@
-"""Speed as ratios of two ways to do the same, measured in one run: one thread, interleaved, median of five.
+"""Speed as ratios of two ways to do the same, measured in one run: one thread, interleaved, median
+of five.
 
     make bench
 """
@@ -13,14 +14,14 @@ import numpy as np
 import pytest
 import torch
 
-from dirfa_edu import puppet
-from dirfa_edu.actor import Actor
+from dirfa_edu.actors.actor import Actor
 from dirfa_edu.animation import column
+from dirfa_edu.course import puppet
 from dirfa_edu.discretize import Discretizer
+from dirfa_edu.fast.top_k import top_k_sample
 from dirfa_edu.mapper import MapperConfig, MappingNetwork
 from dirfa_edu.runs import cpu_has_bf16
 from dirfa_edu.sampling import generate
-from dirfa_edu.top_k import top_k_sample
 
 REPEATS = 5
 
@@ -66,30 +67,52 @@ def recompute(network, A, frames):
     y = network.start(1)
     with torch.inference_mode():
         for t in range(frames):
-            logits = network(A[:, :t + 1], y)[:, -1]  # (1, 23, D)
+            logits = network(A[:, : t + 1], y)[:, -1]  # (1, 23, D)
             y = torch.cat([y, top_k_sample(logits, 10)[:, None]], dim=1)
 
 
 def test_ring_decode_against_full_recompute(network):
     A = audio(100)
-    assert ratio(lambda: recompute(network, A, 100), lambda: generate(network, A, samples=1),
-                 "100 frames, whole prefix again against ring") > 2
+    assert (
+        ratio(
+            lambda: recompute(network, A, 100),
+            lambda: generate(network, A, samples=1),
+            "100 frames, whole prefix again against ring",
+        )
+        > 2
+    )
 
 
 def frames_by_gpt2(frames):
     """Hugging Face's GPT-2 of the same width, depth and number of logits, with its key/value cache."""
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    config = GPT2Config(vocab_size=11_500, n_embd=256, n_layer=4, n_head=8, n_positions=1024, bos_token_id=0,
-                        eos_token_id=None, pad_token_id=0)
+    config = GPT2Config(
+        vocab_size=11_500,
+        n_embd=256,
+        n_layer=4,
+        n_head=8,
+        n_positions=1024,
+        bos_token_id=0,
+        eos_token_id=None,
+        pad_token_id=0,
+    )
     model = GPT2LMHeadModel(config).eval()
     prompt = torch.zeros(1, 1, dtype=torch.long)
 
     def run():
         with torch.inference_mode():
-            out = model.generate(prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=frames,
-                                 min_new_tokens=frames, do_sample=True, top_k=10, use_cache=True)
+            out = model.generate(
+                prompt,
+                attention_mask=torch.ones_like(prompt),
+                max_new_tokens=frames,
+                min_new_tokens=frames,
+                do_sample=True,
+                top_k=10,
+                use_cache=True,
+            )
         assert out.shape[1] == frames + 1
+
     return run
 
 
@@ -98,21 +121,30 @@ def frames_by_x_transformers(frames):
     from x_transformers import AutoregressiveWrapper, Decoder, TransformerWrapper
 
     layers = Decoder(dim=256, depth=4, heads=8, attn_dim_head=32)
-    model = AutoregressiveWrapper(TransformerWrapper(num_tokens=11_500, max_seq_len=1024, attn_layers=layers)).eval()
+    model = AutoregressiveWrapper(
+        TransformerWrapper(num_tokens=11_500, max_seq_len=1024, attn_layers=layers)
+    ).eval()
     prompt = torch.zeros(1, 1, dtype=torch.long)
 
     def run():
         with torch.inference_mode():
             out = model.generate(prompt, frames, cache_kv=True)
         assert out.shape[1] == frames
+
     return run
 
 
 @pytest.mark.parametrize("peer, least", [(frames_by_gpt2, 2.2), (frames_by_x_transformers, 2.5)])
 def test_decoding_against_language_models_with_a_cache(network, peer, least):
     A = audio(100)
-    assert ratio(peer(100), lambda: generate(network, A, samples=1, top_k=10),
-                 f"100 frames, {peer.__name__} against ours") >= least
+    assert (
+        ratio(
+            peer(100),
+            lambda: generate(network, A, samples=1, top_k=10),
+            f"100 frames, {peer.__name__} against ours",
+        )
+        >= least
+    )
 
 
 def naive_step(net, optimizer, A, y_previous, y):
@@ -120,7 +152,9 @@ def naive_step(net, optimizer, A, y_previous, y):
     x, mask = net.token(net.hear(A), y_previous), net.mask(A.shape[1])
     for block in net.blocks:
         B, T, d = x.shape
-        qkv = block.qkv(block.norm_attention(x)).view(B, T, 3, block.heads, -1).permute(2, 0, 3, 1, 4)
+        qkv = (
+            block.qkv(block.norm_attention(x)).view(B, T, 3, block.heads, -1).permute(2, 0, 3, 1, 4)
+        )
         Q, K, V = qkv  # each (B, H, T, N_k)
         W = torch.softmax(Q @ K.transpose(-1, -2) / Q.shape[-1] ** 0.5 + mask, dim=-1)
         x = x + block.out((W @ V).transpose(1, 2).reshape(B, T, d))
@@ -151,7 +185,8 @@ def bf16_step(net, optimizer, A, y_previous, y):
 
 
 def trainer(step, batch=8):
-    """A function that makes one training step and returns its loss; the same start for both kinds of step."""
+    """A function that makes one training step and returns its loss; the same start for both kinds
+    of step."""
     torch.manual_seed(0)
     net = MappingNetwork(MapperConfig(dropout=0.0))
     settings = {"foreach": False, "fused": False} if step is naive_step else {"fused": True}
@@ -163,7 +198,10 @@ def trainer(step, batch=8):
 
 
 def test_training_step_against_the_textbook():
-    assert ratio(trainer(naive_step), trainer(our_step), "training step, textbook against ours") >= 1.35
+    assert (
+        ratio(trainer(naive_step), trainer(our_step), "training step, textbook against ours")
+        >= 1.35
+    )
 
 
 def test_both_training_steps_are_one_function():
@@ -177,7 +215,12 @@ def test_both_training_steps_are_one_function():
 
 @pytest.mark.skipif(not cpu_has_bf16(), reason="this processor has no bfloat16")
 def test_training_step_in_bf16_against_the_textbook():
-    assert ratio(trainer(naive_step), trainer(bf16_step), "training step, textbook against ours in bf16") >= 3
+    assert (
+        ratio(
+            trainer(naive_step), trainer(bf16_step), "training step, textbook against ours in bf16"
+        )
+        >= 3
+    )
 
 
 @pytest.mark.skipif(not cpu_has_bf16(), reason="this processor has no bfloat16")
@@ -191,15 +234,28 @@ def test_bf16_learns_the_same():
 
 def test_memory_of_a_training_step():
     """Peak beyond what the process has before its first step, each in a process of its own."""
-    script = ("import re, sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1)\n"
-              "import test_speed as t; step = t.trainer(getattr(t, sys.argv[2]))\n"
-              "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"  # KiB
-              "before = peak(); step(); step(); print(peak() - before)")
+    script = (
+        "import re, sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1)\n"
+        "import test_speed as t; step = t.trainer(getattr(t, sys.argv[2]))\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"  # KiB
+        "before = peak(); step(); step(); print(peak() - before)"
+    )
     here = str(Path(__file__).parent)
-    spent = [int(subprocess.run([sys.executable, "-c", script, here, name], capture_output=True, text=True,
-                                check=True).stdout) for name in ("naive_step", "our_step")]
-    print(f"\nmemory of a training step: {spent[0] / 1024:.0f} MiB against {spent[1] / 1024:.0f} MiB, "
-          f"ratio {spent[1] / spent[0]:.2f}")
+    spent = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", script, here, name],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
+        for name in ("naive_step", "our_step")
+    ]
+    print(
+        f"\nmemory of a training step: {spent[0] / 1024:.0f} MiB against {spent[1] / 1024:.0f} MiB, "
+        f"ratio {spent[1] / spent[0]:.2f}"
+    )
     assert spent[1] <= 0.65 * spent[0]
 
 
@@ -217,8 +273,14 @@ def test_a_late_frame_costs_what_an_early_one_does(network):
 
 def test_sixteen_samples_against_one(network):
     A = audio(30)
-    assert ratio(lambda: generate(network, A, samples=16),
-                 lambda: generate(network, A, samples=1), "16 samples against 1") <= 3
+    assert (
+        ratio(
+            lambda: generate(network, A, samples=16),
+            lambda: generate(network, A, samples=1),
+            "16 samples against 1",
+        )
+        <= 3
+    )
 
 
 def test_gumbel_top_k_against_softmax_and_multinomial():
@@ -232,10 +294,19 @@ def test_gumbel_top_k_against_softmax_and_multinomial():
         return lambda: [draw() for _ in range(200)]
 
     with torch.inference_mode():
-        assert ratio(many(softmax), many(lambda: top_k_sample(logits, 10)), "softmax + multinomial against Gumbel") >= 7
+        assert (
+            ratio(
+                many(softmax),
+                many(lambda: top_k_sample(logits, 10)),
+                "softmax + multinomial against Gumbel",
+            )
+            >= 7
+        )
 
 
-@pytest.mark.parametrize("name, hair", [("lars", "bald"), ("hugo", "short"), ("leila", "curly"), ("clara", "long")])
+@pytest.mark.parametrize(
+    "name, hair", [("lars", "bald"), ("hugo", "short"), ("leila", "curly"), ("clara", "long")]
+)
 def test_faces_a_second_at_128_pixels(name, hair):
     """Printed by processor time; the bound is a ratio, to the same face at four times the pixels."""
     actor, Z = Actor(name), np.zeros(23)
@@ -253,7 +324,9 @@ def test_faces_a_second_at_128_pixels(name, hair):
             faces(size)
             kept.append(time.process_time() - start)
     small, large = (statistics.median(each) for each in spent.values())
-    print(f"\n{name}, {hair} hair: {20 / small:.1f} faces a second at 128 px, {20 / large:.1f} at 256 px")
+    print(
+        f"\n{name}, {hair} hair: {20 / small:.1f} faces a second at 128 px, {20 / large:.1f} at 256 px"
+    )
     assert large < 4 * small
 
 
@@ -273,4 +346,6 @@ def slider_faces_a_second(moving):
 
 
 def test_slider_faces_a_second():
-    print(f"\nchapter 01's sliders: {slider_faces_a_second(puppet.Puppet('anna')):.1f} faces a second")
+    print(
+        f"\nchapter 01's sliders: {slider_faces_a_second(puppet.Puppet('anna')):.1f} faces a second"
+    )

@@ -1,4 +1,5 @@
-"""JupyterLab and Chromium for the browser tests; a missing Chromium skips, or fails where it is required."""
+"""JupyterLab and Chromium for the browser tests; a missing Chromium skips, or fails where it is
+required."""
 
 import json
 import os
@@ -16,21 +17,31 @@ import nbformat
 import numpy as np
 import pytest
 
-from dirfa_edu import data_path, explorers
+from dirfa_edu import data_path
+from dirfa_edu.course import explorers
 from dirfa_edu.video import write_mp4
 
 TOKEN = "a-token-for-tests"
 CHAPTERS = ["00_tour", "03_biased_mask"]  # opened as they are committed
-NOTEBOOKS = {"explorers": ["from dirfa_edu import explorers",
-                           *(f"explorers.{make.__name__}().show()" for make in explorers.EXPLORERS)],
-             "puppet": ["from dirfa_edu import puppet", "live = puppet.Puppet()\nlive.show()"],
-             "generated": ["from dirfa_edu import puppet", "puppet.Puppet(generated=True).show()"],
-             "study": ["from dirfa_edu import study", "films = {'secret method': ['1.mp4', '2.mp4'], 'hidden rival': "
-                       "['3.mp4', '4.mp4']}\nstudy.Study(films, results='ratings.csv', seed=1).panel()"]}
+NOTEBOOKS = {
+    "explorers": [
+        "from dirfa_edu import explorers",
+        *(f"explorers.{make.__name__}().show()" for make in explorers.EXPLORERS),
+    ],
+    "puppet": ["from dirfa_edu import puppet", "live = puppet.Puppet()\nlive.show()"],
+    "generated": ["from dirfa_edu import puppet", "puppet.Puppet(generated=True).show()"],
+    "study": [
+        "from dirfa_edu import study",
+        "films = {'secret method': ['1.mp4', '2.mp4'], 'hidden rival': "
+        "['3.mp4', '4.mp4']}\nstudy.Study(films, results='ratings.csv', seed=1).panel()",
+    ],
+}
 
 
 def chromium() -> str:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+    found = next(
+        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+    )
     if not found:
         if os.environ.get("DIRFA_EDU_REQUIRE_BROWSER"):
             pytest.fail("no chromium on this machine, and DIRFA_EDU_REQUIRE_BROWSER is set")
@@ -53,10 +64,18 @@ def new_page(browser):
     """A page that remembers its console errors and every request that leaves this machine."""
     opened = browser.new_page(viewport={"width": 1280, "height": 1000})
     opened.problems, opened.outside = [], []
-    opened.on("console", lambda message: opened.problems.append(message.text) if message.type == "error" else None)
+    opened.on(
+        "console",
+        lambda message: opened.problems.append(message.text) if message.type == "error" else None,
+    )
     opened.on("pageerror", lambda error: opened.problems.append(str(error)))
     local = ("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:", "file:")
-    opened.on("request", lambda request: None if request.url.startswith(local) else opened.outside.append(request.url))
+    opened.on(
+        "request",
+        lambda request: (
+            None if request.url.startswith(local) else opened.outside.append(request.url)
+        ),
+    )
     return opened
 
 
@@ -78,33 +97,56 @@ def board(lab, browser):
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    """A JupyterLab that serves small notebooks: `address(name)`, each in its own workspace, and the folder, `root`."""
+    """A JupyterLab that serves small notebooks: `address(name)`, each in its own workspace, and the
+    folder, `root`."""
     chromium()
     root, config = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("config")
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     for name, sources in NOTEBOOKS.items():
         cells = [nbformat.v4.new_code_cell(source) for source in sources]
-        nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}), root / f"{name}.ipynb")
+        nbformat.write(
+            nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": kernel}),
+            root / f"{name}.ipynb",
+        )
     for name in CHAPTERS:
         copy_chapter(name, root)
     for i in range(1, 5):  # grey films of as many levels, for the study
         write_mp4(root / f"{i}.mp4", np.full((5, 64, 64, 3), 40 * i, np.uint8))
     (config / "labconfig").mkdir()
-    (config / "labconfig" / "page_config.json").write_text(json.dumps(
-        {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}))
+    (config / "labconfig" / "page_config.json").write_text(
+        json.dumps({"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}})
+    )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    paths = {"OMP_NUM_THREADS": "1",
-             "JUPYTER_CONFIG_DIR": str(config), "JUPYTER_DATA_DIR": str(config), "JUPYTER_RUNTIME_DIR": str(config),
-             "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    paths = {
+        "OMP_NUM_THREADS": "1",
+        "JUPYTER_CONFIG_DIR": str(config),
+        "JUPYTER_DATA_DIR": str(config),
+        "JUPYTER_RUNTIME_DIR": str(config),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
     server = subprocess.Popen(
-        [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
-         f"--IdentityProvider.token={TOKEN}", f"--ServerApp.root_dir={root}", "--LabApp.news_url=None",
-         "--LabApp.extension_manager=readonly"],
-        env=os.environ | paths, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            "--no-browser",
+            "--allow-root",
+            "--ip=127.0.0.1",
+            f"--port={port}",
+            f"--IdentityProvider.token={TOKEN}",
+            f"--ServerApp.root_dir={root}",
+            "--LabApp.news_url=None",
+            "--LabApp.extension_manager=readonly",
+        ],
+        env=os.environ | paths,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         wait_for(f"http://127.0.0.1:{port}/api?token={TOKEN}", server)
+
         def address(name: str) -> str:
             return f"http://127.0.0.1:{port}/lab/workspaces/{Path(name).name}/tree/{name}.ipynb?token={TOKEN}"
 
@@ -115,11 +157,14 @@ def lab(tmp_path_factory):
 
 
 def copy_chapter(name: str, root: Path) -> None:
-    """A committed chapter with the shipped files its players point to; what it writes when it runs is a grey film."""
+    """A committed chapter with the shipped files its players point to; what it writes when it runs
+    is a grey film."""
     source = Path(__file__).resolve().parents[2] / "notebooks" / f"{name}.ipynb"
     (root / "notebooks" / "out").mkdir(parents=True, exist_ok=True)
     shutil.copy(source, root / "notebooks")
-    for pointed in re.findall(r'(?:audio|video) controls src=\\"([^"\\]+)', source.read_text(encoding="utf-8")):
+    for pointed in re.findall(
+        r'(?:audio|video) controls src=\\"([^"\\]+)', source.read_text(encoding="utf-8")
+    ):
         target = root / "notebooks" / pointed
         if pointed.startswith("../data_samples/"):
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,5 @@
-"""The widgets as a student meets them: in JupyterLab and on a static page, moved by keyboard and by mouse."""
+"""The widgets as a student meets them: in JupyterLab and on a static page, moved by keyboard and by
+mouse."""
 
 import csv
 import json
@@ -11,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from conftest import CHAPTERS
 from playwright.sync_api import expect
 
-from dirfa_edu.explorers import EXPLORERS, mask_explorer
+from dirfa_edu.course.explorers import EXPLORERS, mask_explorer
 from dirfa_edu.video import SYNTHETIC
 
 PIXELS = """image => { const c = document.createElement("canvas"); c.width = image.naturalWidth;
@@ -53,7 +54,9 @@ def moved(page, image, before):
 
 def titled(page, image, words):
     """Wait until the picture's title, which screen readers say, is `words`."""
-    page.wait_for_function("([image, words]) => image.title === words", arg=[image.element_handle(), words])
+    page.wait_for_function(
+        "([image, words]) => image.title === words", arg=[image.element_handle(), words]
+    )
 
 
 def settled(page, image):
@@ -69,14 +72,16 @@ def settled(page, image):
 
 
 def run(page, cell):
-    """Shift+Enter until the cell has its number: JupyterLab drops what comes before the kernel listens."""
+    """Shift+Enter until the cell has its number: JupyterLab drops what comes before the kernel
+    listens."""
     prompt = cell.locator(".jp-InputPrompt")
     for tenth in range(600):
         shown = prompt.inner_text().strip()
         if re.fullmatch(r"\[\d+\]:", shown):
             return
         if tenth % 40 == 0 and shown != "[*]:":  # not one that is running: it would be run twice
-            if (dialog := page.locator("dialog.jp-Dialog")).count():  # seldom, on a busy machine: take what it offers
+            # seldom, on a busy machine: take what it offers
+            if (dialog := page.locator("dialog.jp-Dialog")).count():
                 print(f"JupyterLab asks: {dialog.first.inner_text()!r}")
                 page.keyboard.press("Enter")
             cell.locator(".cm-content").click()
@@ -116,27 +121,38 @@ def shown(board, make):
 
 def faults(page, where):
     """The serious faults that axe finds within some elements."""
-    page.evaluate("document.querySelectorAll('[data-judged]').forEach(each => delete each.dataset.judged)")
+    page.evaluate(
+        "document.querySelectorAll('[data-judged]').forEach(each => delete each.dataset.judged)"
+    )
     where.evaluate_all("found => found.forEach(each => each.dataset.judged = 'yes')")
     found = Axe().run(page, context={"include": [["[data-judged]"]]}).response["violations"]
-    return [(fault["id"], [node["html"] for node in fault["nodes"]]) for fault in found
-            if fault["impact"] in ("serious", "critical")]
+    return [
+        (fault["id"], [node["html"] for node in fault["nodes"]])
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+    ]
 
 
 def drag(page, slider, share, steps=6):
     """Take a slider's handle by mouse to a share of its track."""
-    track, knob = (slider.locator(each).bounding_box() for each in (".noUi-target", "[role=slider]"))
+    track, knob = (
+        slider.locator(each).bounding_box() for each in (".noUi-target", "[role=slider]")
+    )
     page.mouse.move(knob["x"] + knob["width"] / 2, knob["y"] + knob["height"] / 2)
     page.mouse.down()
-    page.mouse.move(track["x"] + share * track["width"], track["y"] + track["height"] / 2, steps=steps)
+    page.mouse.move(
+        track["x"] + share * track["width"], track["y"] + track["height"] / 2, steps=steps
+    )
     page.mouse.up()
 
 
 def click(page, slider, share):
     """Click on a slider's track at a share of its length."""
     track = slider.locator(".noUi-target").bounding_box()
-    page.mouse.click(track["x"] + min(max(1, share * track["width"]), track["width"] - 1),
-                     track["y"] + track["height"] / 2)
+    page.mouse.click(
+        track["x"] + min(max(1, share * track["width"]), track["width"] - 1),
+        track["y"] + track["height"] / 2,
+    )
 
 
 @pytest.mark.parametrize("make", EXPLORERS, ids=lambda make: make.__name__)
@@ -172,7 +188,9 @@ def test_every_slider_of_an_explorer_follows_keyboard_and_mouse(board, make):
 
         drag(board, slider, 1.05)
         assert told(**{name: stops[-1]}) != first
-        assert readout.evaluate("word => word.scrollWidth <= word.clientWidth"), f"{stops[-1]} is cut off"
+        assert readout.evaluate("word => word.scrollWidth <= word.clientWidth"), (
+            f"{stops[-1]} is cut off"
+        )
         click(board, slider, 0)
         assert told() == first
     assert faults(board, cell.locator(".jp-OutputArea-output")) == []
@@ -184,7 +202,9 @@ def test_the_conductor_films_what_is_set(board, lab):
     cell, image = shown(board, EXPLORERS[0])
     button, film = cell.get_by_role("button", name="Film"), cell.locator("video")
     for speech, seconds in (("synthetic map", 4.96), ("real Austen", 3.0)):
-        board.wait_for_function("([image, word]) => image.title.includes(word)", arg=[image.element_handle(), speech])
+        board.wait_for_function(
+            "([image, word]) => image.title.includes(word)", arg=[image.element_handle(), speech]
+        )
         button.scroll_into_view_if_needed()
         if speech == "real Austen":
             button.focus()
@@ -192,9 +212,11 @@ def test_the_conductor_films_what_is_set(board, lab):
         else:
             button.click()
         expect(cell).to_contain_text("out/conductor.mp4", timeout=20_000)
-        board.wait_for_function("([cell, seconds]) => { const film = cell.querySelector('video'); return film && "
-                                "film.readyState > 0 && Math.abs(film.duration - seconds) < 0.1; }",
-                                arg=[cell.element_handle(), seconds])
+        board.wait_for_function(
+            "([cell, seconds]) => { const film = cell.querySelector('video'); return film && "
+            "film.readyState > 0 && Math.abs(film.duration - seconds) < 0.1; }",
+            arg=[cell.element_handle(), seconds],
+        )
         assert film.evaluate("film => film.src").startswith("blob:")
         with av.open(str(lab.root / "out" / "conductor.mp4")) as container:
             assert container.metadata["comment"] == SYNTHETIC and container.streams.audio
@@ -207,11 +229,23 @@ def test_the_conductor_films_what_is_set(board, lab):
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_a_committed_chapter_shows_its_pictures_and_players_before_it_runs(lab, page, name):
-    cells = json.loads((lab.root / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
-    bundles = [output["data"] for cell in cells for output in cell.get("outputs", []) if "data" in output]
-    pictures = {"".join(data[kind]).replace("\n", "") for data in bundles for kind in data if kind.startswith("image/")}
-    captions = {words.strip("*") for data in bundles if (words := "".join(data.get("text/markdown", ""))).startswith(
-        "*Figure: ")}
+    cells = json.loads((lab.root / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))[
+        "cells"
+    ]
+    bundles = [
+        output["data"] for cell in cells for output in cell.get("outputs", []) if "data" in output
+    ]
+    pictures = {
+        "".join(data[kind]).replace("\n", "")
+        for data in bundles
+        for kind in data
+        if kind.startswith("image/")
+    }
+    captions = {
+        words.strip("*")
+        for data in bundles
+        if (words := "".join(data.get("text/markdown", ""))).startswith("*Figure: ")
+    }
     markup = "".join("".join(data.get("text/html", "")) for data in bundles)
     players = set(re.findall(r'controls src="([^"]+)"', markup))
     assert len(pictures) > 5 and captions
@@ -222,8 +256,13 @@ def test_a_committed_chapter_shows_its_pictures_and_players_before_it_runs(lab, 
     assert {picture.partition(",")[2] for picture in seen["pictures"]} == pictures
     assert [caption for caption in captions if caption not in seen["text"]] == []
     assert set(seen["players"]) == players
-    # JupyterLab gives no picture of an output its alt text (jupyter/enhancement-proposals#120): hence the captions
-    assert [fault for fault in faults(page, page.locator(".jp-OutputArea-output")) if fault[0] != "image-alt"] == []
+    # JupyterLab gives no picture of an output its alt text (jupyter/enhancement-proposals#120):
+    # hence the captions
+    assert [
+        fault
+        for fault in faults(page, page.locator(".jp-OutputArea-output"))
+        if fault[0] != "image-alt"
+    ] == []
     assert page.problems == []
     assert page.outside == []
 
@@ -245,7 +284,8 @@ def test_a_face_follows_two_sliders_while_a_key_is_held_down(lab, page, notebook
         page.keyboard.press("ArrowRight", delay=40)
     titled(page, image, "iris, AU12_r lip corner puller 2.00")
     rate = image.evaluate("() => window.pictures") / (time.monotonic() - start_time)
-    print(f"{rate:.0f} faces a second in the browser")  # a figure for an idle machine: pytest -s shows it
+    # a figure for an idle machine: pytest -s shows it
+    print(f"{rate:.0f} faces a second in the browser")
     expect(row).to_contain_text("  2.00,")
     assert image.evaluate("() => window.pictures") >= 2, "the picture follows the slider on its way"
     smiling = settled(page, image)
@@ -298,7 +338,8 @@ def test_two_raters_take_part_in_the_user_study(lab, page):
             expect(shown).to_contain_text(f"Video {i} of 4")
             film = shown.locator("video")
             expect(film).to_have_count(1)
-            assert film.evaluate("video => video.src").startswith("blob:")  # no file name to peep at
+            # no file name to peep at
+            assert film.evaluate("video => video.src").startswith("blob:")
             for secret in ("secret method", "hidden rival", ".mp4"):
                 assert secret not in shown.inner_html()
             if i == 1:
@@ -335,7 +376,9 @@ def test_a_flipbook_follows_the_keyboard_without_a_kernel(page, tmp_path):
     page.keyboard.press("Tab")
     page.keyboard.press("ArrowRight")
     moved(page, image, before)
-    assert "tau 25" in image.get_attribute("alt") and "tau 25" in page.locator("#words").inner_text()
+    assert (
+        "tau 25" in image.get_attribute("alt") and "tau 25" in page.locator("#words").inner_text()
+    )
     assert page.locator("input").first.get_attribute("aria-valuetext") == "25"
     assert page.problems == []
     assert page.outside == []

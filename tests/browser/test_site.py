@@ -1,4 +1,5 @@
-"""The static page as a reader meets it, over http from this machine and from disk: keyboard, mouse, players, axe."""
+"""The static page as a reader meets it, over http from this machine and from disk: keyboard, mouse,
+players, axe."""
 
 import functools
 import sys
@@ -13,9 +14,17 @@ from playwright.sync_api import expect
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
 import build_site  # noqa: E402
 
-CHECKED = ["index.html", "notebooks/00_tour.html", "notebooks/03_biased_mask.html", "notebooks/05_generator.html",
-           "api/masks.html", "docs/ledger.html", "flipbooks/mask_explorer.html", "data_samples/results/table1.html",
-           "search.html?q=mask"]
+CHECKED = [
+    "index.html",
+    "notebooks/00_tour.html",
+    "notebooks/03_biased_mask.html",
+    "notebooks/05_generator.html",
+    "api/masks.html",
+    "docs/ledger.html",
+    "flipbooks/mask_explorer.html",
+    "data_samples/results/table1.html",
+    "search.html?q=mask",
+]
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -40,7 +49,11 @@ def move_the_flipbook(page):
     frame = page.locator("iframe.flipbook")
     frame.scroll_into_view_if_needed()
     book = page.frame_locator("iframe.flipbook")
-    slider, picture, words = book.locator("input").first, book.locator("#picture"), book.locator("#words")
+    slider, picture, words = (
+        book.locator("input").first,
+        book.locator("#picture"),
+        book.locator("#words"),
+    )
     expect(words).to_contain_text("tau 50")
     first = picture.get_attribute("src")
     slider.focus()
@@ -91,7 +104,9 @@ def test_players_load_their_files(site, page):
     for player in players.all():
         player.scroll_into_view_if_needed()
         page.wait_for_function("player => player.readyState >= 1", arg=player.element_handle())
-        assert 3 < player.evaluate("player => player.duration") < 10  # the chapters' clip lasts five seconds
+        assert (
+            3 < player.evaluate("player => player.duration") < 10
+        )  # the chapters' clip lasts five seconds
     player.evaluate("player => player.play()")
     page.wait_for_function("player => player.currentTime > 0.2", arg=player.element_handle())
     assert page.problems == []
@@ -101,7 +116,10 @@ def test_players_load_their_files(site, page):
 def test_formulas_are_laid_out_without_help_from_the_network(site, page):
     page.goto(site.address + "notebooks/03_biased_mask.html")
     fraction = page.locator(".formula mfrac").first
-    assert fraction.bounding_box()["height"] > 1.5 * fraction.locator("mi").last.bounding_box()["height"]
+    assert (
+        fraction.bounding_box()["height"]
+        > 1.5 * fraction.locator("mi").last.bounding_box()["height"]
+    )
     assert page.locator("math merror").count() == 0
     assert page.outside == []
 
@@ -116,9 +134,14 @@ def test_axe_finds_no_serious_fault_and_nothing_runs_off_the_side(site, page, pl
     page.wait_for_load_state("load")
     for frame in page.locator("iframe.flipbook").all():
         frame.scroll_into_view_if_needed()
-    problems = list(page.problems)  # before axe, which looks for the theme's style sheets in a wrong place
-    faults = [(each["impact"], each["id"], each["nodes"][0]["html"][:200])
-              for each in Axe().run(page).response["violations"] if each["impact"] in ("serious", "critical")]
+    problems = list(
+        page.problems
+    )  # before axe, which looks for the theme's style sheets in a wrong place
+    faults = [
+        (each["impact"], each["id"], each["nodes"][0]["html"][:200])
+        for each in Axe().run(page).response["violations"]
+        if each["impact"] in ("serious", "critical")
+    ]
     assert faults == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert problems == []

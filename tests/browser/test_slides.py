@@ -1,4 +1,5 @@
-"""Slides of all chapters in a real browser: keys and clicks move them, nothing is cut off or loaded from outside."""
+"""Slides of all chapters in a real browser: keys and clicks move them, nothing is cut off or loaded
+from outside."""
 
 import importlib
 import re
@@ -29,14 +30,20 @@ CURRENT = "[...document.querySelectorAll('.slide')].findIndex(slide => slide.off
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The slides of all chapters, with the tags of the sources, whether the notebooks were built again or not."""
+    """The slides of all chapters, with the tags of the sources, whether the notebooks were built
+    again or not."""
     if str(ROOT / "tools") not in sys.path:
         sys.path.insert(0, str(ROOT / "tools"))
-    build, build_class = importlib.import_module("build_notebooks").build, importlib.import_module("build_class")
+    build, build_class = (
+        importlib.import_module("build_notebooks").build,
+        importlib.import_module("build_class"),
+    )
     tagged, out = tmp_path_factory.mktemp("tagged"), tmp_path_factory.mktemp("slides")
     for name in CHAPTERS:
         notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4)
-        wanted = build((ROOT / "notebooks" / "src" / f"{name}.py").read_text(encoding="utf-8"), name)
+        wanted = build(
+            (ROOT / "notebooks" / "src" / f"{name}.py").read_text(encoding="utf-8"), name
+        )
         tags = {cell.id: cell.metadata["tags"] for cell in wanted.cells if "tags" in cell.metadata}
         for cell in notebook.cells:
             if cell.id in tags:
@@ -50,6 +57,7 @@ def folder(tmp_path_factory):
 @pytest.fixture
 def slides(page, folder):
     """Open the slides of a chapter: `slides("03_biased_mask")` -> the page."""
+
     def open_them(name, width=1280, height=720):
         page.set_viewport_size({"width": width, "height": height})
         page.goto((folder / f"{name}.html").as_uri())
@@ -113,7 +121,9 @@ def test_nothing_is_cut_off_or_tiny_and_formulas_are_drawn(slides, name):
         seen = page.evaluate(LOOK)
         assert max(seen["over"]) <= 1 and seen["out"] == 0, f"slide {number} is cut off: {seen}"
         assert min(seen["letters"]) >= SMALLEST, f"slide {number} is tiny: {seen}"
-        assert all(width > 0 and height > 60 for width, height in seen["pictures"]), f"slide {number}: {seen}"
+        assert all(width > 0 and height > 60 for width, height in seen["pictures"]), (
+            f"slide {number}: {seen}"
+        )
         assert all(height > 5 for height in seen["formulas"]), f"slide {number}: {seen}"
         page.keyboard.press("ArrowRight")
 
@@ -135,7 +145,11 @@ def test_axe_finds_no_serious_fault(slides, name):
 def test_a_narrow_window_shows_whole_slides_and_print_gives_one_a_page(slides):
     page = slides("03_biased_mask", 800, 700)
     box = page.locator(".slide.current").bounding_box()
-    assert box["x"] >= -1 and box["x"] + box["width"] <= 801 and abs(box["width"] / box["height"] - 16 / 9) < 0.01
+    assert (
+        box["x"] >= -1
+        and box["x"] + box["width"] <= 801
+        and abs(box["width"] / box["height"] - 16 / 9) < 0.01
+    )
     document = page.pdf(prefer_css_page_size=True, print_background=True)
     assert len(re.findall(rb"/Type\s*/Page\b", document)) == page.locator(".slide").count()
     assert re.search(rb"/MediaBox\s*\[0 0 960 540\]", document)
@@ -145,8 +159,10 @@ def test_a_sound_plays_from_inside_the_file(slides):
     page = slides("01_features")
     page.keyboard.press("ArrowRight")
     player = page.locator(".slide.current audio")
-    seconds = player.evaluate("a => new Promise(done => { const tell = () => done(a.duration); "
-                              "a.readyState > 0 ? tell() : (a.onloadedmetadata = tell, a.load()); })")
+    seconds = player.evaluate(
+        "a => new Promise(done => { const tell = () => done(a.duration); "
+        "a.readyState > 0 ? tell() : (a.onloadedmetadata = tell, a.load()); })"
+    )
     assert 4 < seconds < 6
     player.focus()
     page.keyboard.press("ArrowRight")

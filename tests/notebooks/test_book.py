@@ -11,18 +11,39 @@ import pytest
 import torch
 
 import dirfa_edu
-from dirfa_edu import checks, plots
-from dirfa_edu.corpus import CHAPTER_CLIP, Corpus
+from dirfa_edu import plots
+from dirfa_edu.course import checks
+from dirfa_edu.data.corpus import CHAPTER_CLIP, Corpus
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = {path.stem: path.read_text(encoding="utf-8") for path in sorted((ROOT / "notebooks/src").glob("0*.py"))}
+SOURCES = {
+    path.stem: path.read_text(encoding="utf-8")
+    for path in sorted((ROOT / "notebooks/src").glob("0*.py"))
+}
 ABBREVIATION = re.compile(r"\b[A-Z]{2,}[A-Z0-9]*s?\b")
 KNOWN = {  # every reader's, or a name and no term
-    "README", "MINUTES", "FOLDER", "CSV", "FFT", "MSE", "DIRFA", "LRW", "EVP", "ATVG", "PC", "AVS", "AE"}
+    "README",
+    "MINUTES",
+    "FOLDER",
+    "CSV",
+    "FFT",
+    "MSE",
+    "DIRFA",
+    "LRW",
+    "EVP",
+    "ATVG",
+    "PC",
+    "AVS",
+    "AE",
+}
 
 
 def cells(name, kind):
-    return [cell.source for cell in jupytext.reads(SOURCES[name], fmt="py:percent").cells if cell.cell_type == kind]
+    return [
+        cell.source
+        for cell in jupytext.reads(SOURCES[name], fmt="py:percent").cells
+        if cell.cell_type == kind
+    ]
 
 
 def table(page):
@@ -51,17 +72,29 @@ def test_a_chapter_has_its_three_exercises_each_with_its_check_hints_and_solutio
     mine = [each for each, check in checks.all_checks().items() if check.chapter == name]
     assert len(mine) >= 3
     for each in mine:
-        assert len(re.findall(rf"^def {each}\(", code, re.MULTILINE)) == 1, "one definition: grading takes the last"
+        assert len(re.findall(rf"^def {each}\(", code, re.MULTILINE)) == 1, (
+            "one definition: grading takes the last"
+        )
         assert code.count(f"checks.{each}({each})") == 1
         cell = next(cell for cell in cells(name, "code") if f"checks.{each}({each})" in cell)
         assert "# BEGIN SOLUTION" in cell and f"def {each}(" in cell
-    assert re.findall(r"^checks\.(\w+)\(", code, re.MULTILINE) == mine, "in the order of their numbers"
+    assert re.findall(r"^checks\.(\w+)\(", code, re.MULTILINE) == mine, (
+        "in the order of their numbers"
+    )
     numbers = [int(number) for number in re.findall(r"^#+ Exercise (\d)", text, re.MULTILINE)]
     assert numbers == list(range(1, len(mine) + 1))
     assert text.count("{{SOLUTION}}") == len(mine)
-    assert text.count("<summary>Hint 1</summary>") == text.count("<summary>Hint 2</summary>") == len(mine)
+    assert (
+        text.count("<summary>Hint 1</summary>")
+        == text.count("<summary>Hint 2</summary>")
+        == len(mine)
+    )
     opening = cells(name, "markdown")[0]
-    told = {int(n) for part in re.findall(r"Exercises? ([\d, and]+)", opening) for n in re.findall(r"\d", part)}
+    told = {
+        int(n)
+        for part in re.findall(r"Exercises? ([\d, and]+)", opening)
+        for n in re.findall(r"\d", part)
+    }
     assert told == set(numbers), "each objective is tied to an exercise"
 
 
@@ -83,13 +116,28 @@ def test_a_chapter_follows_frame_17_of_the_one_clip(name):
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_a_chapter_has_an_explorer_that_also_prints_flips_and_is_swept(name):
-    assert re.search(r"^explorers\.\w+_explorer\(\)\.show\(", "\n".join(cells(name, "code")), re.MULTILINE)
+    assert re.search(
+        r"^explorers\.\w+_explorer\(\)\.show\(", "\n".join(cells(name, "code")), re.MULTILINE
+    )
 
 
 def test_ruff_and_codespell_find_nothing_in_chapters_code_and_pages():
-    for command in (["ruff", "check", "-q", "."],
-                    ["codespell_lib", "dirfa_edu", "tests", "tools", "notebooks/src", "docs", "teaching", "README.md"]):
-        done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True)
+    for command in (
+        ["ruff", "check", "-q", "."],
+        [
+            "codespell_lib",
+            "dirfa_edu",
+            "tests",
+            "tools",
+            "notebooks/src",
+            "docs",
+            "teaching",
+            "README.md",
+        ],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -105,15 +153,28 @@ def test_the_clip_is_what_the_course_says_of_it():
 
 def test_each_row_of_the_notation_is_true():
     colours = {}
-    clip, mapper, G = Corpus()[CHAPTER_CLIP], *map(dirfa_edu.load_pretrained, ("mapper", "generator"))
+    clip, mapper, G = (
+        Corpus()[CHAPTER_CLIP],
+        *map(dirfa_edu.load_pretrained, ("mapper", "generator")),
+    )
     config, T = mapper.config, len(clip.features())
     D, H = config.bins, config.heads
-    here = {"(T, 400)": clip.features().shape == (T, 400), "(T, 23)": clip.animation().shape == (T, 23),
-            "(23, D)": mapper.discretizer.centroids.shape == (23, D), "(H, T, T)": mapper.mask(T).shape == (H, T, T),
-            "(H,)": dirfa_edu.masks.alibi_slopes(H).shape == (H,), "(23,)": clip.animation()[0].shape == (23,),
-            "(3, S, S)": G(torch.zeros(1, 3, 128, 128), torch.zeros(1, 23)).shape[1:] == (3, 128, 128),
-            "500": D == 500, "50": config.tau == 50, "20": config.d_model // H == 20, "8": H == 8,
-            "4": config.layers == 4, "": True, "by group": True}
+    here = {
+        "(T, 400)": clip.features().shape == (T, 400),
+        "(T, 23)": clip.animation().shape == (T, 23),
+        "(23, D)": mapper.discretizer.centroids.shape == (23, D),
+        "(H, T, T)": mapper.mask(T).shape == (H, T, T),
+        "(H,)": dirfa_edu.masks.alibi_slopes(H).shape == (H,),
+        "(23,)": clip.animation()[0].shape == (23,),
+        "(3, S, S)": G(torch.zeros(1, 3, 128, 128), torch.zeros(1, 23)).shape[1:] == (3, 128, 128),
+        "500": D == 500,
+        "50": config.tau == 50,
+        "20": config.d_model // H == 20,
+        "8": H == 8,
+        "4": config.layers == 4,
+        "": True,
+        "by group": True,
+    }
     for symbol, code, _, shape, _, colour, number in table("notation"):
         assert here[shape.strip("`")], (symbol, shape)
         for name in re.findall(r"`([\w]+)`", code):
@@ -124,7 +185,11 @@ def test_each_row_of_the_notation_is_true():
     source = (ROOT / "dirfa_edu" / "plots.py").read_text()
     assert set(colours) == set(plots.COLOURS), "each colour has its symbol, each symbol its colour"
     for key, word in colours.items():
-        line = next(line for line in source.splitlines() if line.strip().startswith(f'"{key}": "{plots.COLOURS[key]}"'))
+        line = next(
+            line
+            for line in source.splitlines()
+            if line.strip().startswith(f'"{key}": "{plots.COLOURS[key]}"')
+        )
         assert line.endswith(word), (key, word)
 
 
@@ -144,7 +209,10 @@ def test_the_glossary_is_in_order_taught_and_coded():
     for name, (_, words, number, code) in zip(names, rows):
         assert len(words) > 15 and not words.endswith(".")
         taught = re.sub(r"\W+", " ", chapter(number).replace("\n#", " ")).lower()
-        stems = [re.sub(r"\W+", " ", part).strip().lower().rstrip("s") for part in re.split(r"[,(]", name.strip(")"))]
+        stems = [
+            re.sub(r"\W+", " ", part).strip().lower().rstrip("s")
+            for part in re.split(r"[,(]", name.strip(")"))
+        ]
         assert all(stem in taught for stem in stems), (name, number, stems)
         if code:
             find(code.strip("`"))
@@ -152,21 +220,39 @@ def test_the_glossary_is_in_order_taught_and_coded():
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_no_abbreviation_is_left_unexplained(name):
-    outside = r"\$\$.*?\$\$|`[^`]*`|\$[^$]*\$|\]\([^)]*\)|\{\{\w+\}\}"  # of formulas, code and links
+    # of formulas, code and links
+    outside = r"\$\$.*?\$\$|`[^`]*`|\$[^$]*\$|\]\([^)]*\)|\{\{\w+\}\}"
     text = re.sub(outside, " ", "\n".join(cells(name, "markdown")), flags=re.DOTALL)
-    terms = " ".join(term for term, *_ in table("glossary")) + (ROOT / "docs" / "notation.md").read_text()
+    terms = (
+        " ".join(term for term, *_ in table("glossary"))
+        + (ROOT / "docs" / "notation.md").read_text()
+    )
     unknown = {word for word in ABBREVIATION.findall(text) if not re.match(r"AU\d", word)} - KNOWN
     assert not [word for word in unknown if word.rstrip("s") not in terms], unknown
 
 
 def test_colours_are_told_apart_by_those_who_do_not_see_red_or_green():
-    """Simulated by the matrices of Machado et al. (2009) for complete protanopia and deuteranopia, in linear RGB."""
-    matrices = {"protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
-                               [-0.003882, -0.048116, 1.051998]],
-                "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
-                                 [-0.011820, 0.042940, 0.968881]]}
+    """Simulated by the matrices of Machado et al. (2009) for complete protanopia and deuteranopia,
+    in linear RGB."""
+    matrices = {
+        "protanopia": [
+            [0.152286, 1.052583, -0.204868],
+            [0.114503, 0.786281, 0.099216],
+            [-0.003882, -0.048116, 1.051998],
+        ],
+        "deuteranopia": [
+            [0.367322, 0.860646, -0.227968],
+            [0.280085, 0.672501, 0.047413],
+            [-0.011820, 0.042940, 0.968881],
+        ],
+    }
     names = [name for name in plots.COLOURS if name != "I_src"]
-    rgb = torch.tensor([[int(plots.COLOURS[name][i:i + 2], 16) / 255 for i in (1, 3, 5)] for name in names]) ** 2.2
+    rgb = (
+        torch.tensor(
+            [[int(plots.COLOURS[name][i : i + 2], 16) / 255 for i in (1, 3, 5)] for name in names]
+        )
+        ** 2.2
+    )
     for seen in (rgb, *(rgb @ torch.tensor(matrix).T for matrix in matrices.values())):
         shown = seen.clamp(0, 1) ** (1 / 2.2)
         apart = torch.cdist(shown, shown) + torch.eye(len(names))

@@ -1,4 +1,5 @@
-"""The static page, built once with short flip-books: every link, picture and player leads somewhere on this machine."""
+"""The static page, built once with short flip-books: every link, picture and player leads somewhere
+on this machine."""
 
 import re
 import sys
@@ -14,10 +15,17 @@ sys.path.insert(0, str(ROOT / "tools"))
 import build_site  # noqa: E402
 import site_api  # noqa: E402
 
-from dirfa_edu import paper  # noqa: E402
+from dirfa_edu.course import paper  # noqa: E402
 
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
-LOADED = {"script": "src", "img": "src", "audio": "src", "video": "src", "source": "src", "iframe": "src"}
+LOADED = {
+    "script": "src",
+    "img": "src",
+    "audio": "src",
+    "video": "src",
+    "source": "src",
+    "iframe": "src",
+}
 
 
 class Page(HTMLParser):
@@ -45,9 +53,14 @@ class Page(HTMLParser):
 
     def loads(self) -> list[str]:
         """What the browser fetches to show the page."""
-        addresses = [each[LOADED[tag]] for tag, each in self.tags if tag in LOADED and LOADED[tag] in each]
-        return addresses + [each["href"] for each in self.all("link")
-                            if each.get("rel") in ("stylesheet", "icon", "preload", "shortcut icon")]
+        addresses = [
+            each[LOADED[tag]] for tag, each in self.tags if tag in LOADED and LOADED[tag] in each
+        ]
+        return addresses + [
+            each["href"]
+            for each in self.all("link")
+            if each.get("rel") in ("stylesheet", "icon", "preload", "shortcut icon")
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -60,26 +73,37 @@ def site(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def pages(site):
-    return {path.relative_to(site).as_posix(): Page(path) for path in sorted(site.rglob("*.html"))
-            if "_static" not in path.parts}
+    return {
+        path.relative_to(site).as_posix(): Page(path)
+        for path in sorted(site.rglob("*.html"))
+        if "_static" not in path.parts
+    }
 
 
 def target(page: Page, address: str) -> tuple[Path, str]:
     """The file and the place in it that a relative address leads to."""
     parts = urlsplit(address)
-    return (page.path.parent / unquote(parts.path)).resolve() if parts.path else page.path, unquote(parts.fragment)
+    return (page.path.parent / unquote(parts.path)).resolve() if parts.path else page.path, unquote(
+        parts.fragment
+    )
 
 
 def test_all_pages_are_there(pages):
-    wanted = {"index.html", "search.html", "results.html", "api/index.html", "data_samples/README.html"}
+    wanted = {
+        "index.html",
+        "search.html",
+        "results.html",
+        "api/index.html",
+        "data_samples/README.html",
+    }
     wanted |= {f"docs/{name}.html" for name in ("ledger", "notation", "glossary")}
     wanted |= {f"notebooks/{name}.html" for name in CHAPTERS}
-    wanted |= {f"api/{path.stem}.html" for path in (ROOT / "dirfa_edu").glob("[a-z]*.py")}
+    wanted |= {f"api/{path.stem}.html" for path in (ROOT / "dirfa_edu").rglob("[a-z]*.py")}
     wanted |= {f"data_samples/results/table{i}.html" for i in (1, 2, 4, 5)}
     wanted |= {f"docs/{path.stem}.html" for path in (ROOT / "docs").glob("*.md")}
     assert wanted <= set(pages)
     order = [link for link in pages["index.html"].links() if link.startswith("notebooks/")]
-    assert order[:len(CHAPTERS)] == [f"notebooks/{name}.html" for name in CHAPTERS]
+    assert order[: len(CHAPTERS)] == [f"notebooks/{name}.html" for name in CHAPTERS]
 
 
 def test_nothing_is_loaded_from_another_machine(site, pages):
@@ -114,28 +138,45 @@ def test_pages_are_described(pages):
         assert "title" in {tag for tag, _ in page.tags}, name
         assert [each for each in page.all("img") if not each.get("alt", "").strip()] == [], name
         assert [each for each in page.all("iframe") if not each.get("title")] == [], name
-        assert [each for each in page.all("audio", "video") if not each.get("aria-label")] == [], name
+        assert [each for each in page.all("audio", "video") if not each.get("aria-label")] == [], (
+            name
+        )
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_chapter_shows_what_its_notebook_shows(chapter, pages):
-    page, notebook = pages[f"notebooks/{chapter}.html"], nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", 4)
+    page, notebook = (
+        pages[f"notebooks/{chapter}.html"],
+        nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", 4),
+    )
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert len(page.all("details")) >= prose.count("<details") > 0
-    wanted = [name for cell in notebook.cells if cell.cell_type == "code"
-              for name in build_site.explorer_calls(cell.source)]
+    wanted = [
+        name
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+        for name in build_site.explorer_calls(cell.source)
+    ]
     framed = [Path(each["src"]).stem for each in page.all("iframe")]
     assert framed == [name for name in wanted if f"flipbooks/{name}.html" in pages]
-    if chapter != "05_generator":  # its one widget is the puppet, with too many sliders for a flip-book
+    # its one widget is the puppet, with too many sliders for a flip-book
+    if chapter != "05_generator":
         assert framed, "at least one explorer"
-    pictures = [kind for output in outputs for kind in output.get("data", {}) if kind.startswith("image/")]
+    pictures = [
+        kind for output in outputs for kind in output.get("data", {}) if kind.startswith("image/")
+    ]
     article = [each for each in page.all("img") if each["src"].startswith("pictures/")]
     assert len(article) == len(pictures) - len(framed), "each picture once"
     assert page.text.count("*Figure:") == 0 and "Widget:" not in page.text
-    players = sum(len(build_site.SOURCE.findall(output.get("data", {}).get("text/html", ""))) for output in outputs)
+    players = sum(
+        len(build_site.SOURCE.findall(output.get("data", {}).get("text/html", "")))
+        for output in outputs
+    )
     sentences = page.text.count("A film is made here")
-    assert len(page.all("audio", "video")) + sentences == players, "a player, or a sentence where its film is not there"
+    assert len(page.all("audio", "video")) + sentences == players, (
+        "a player, or a sentence where its film is not there"
+    )
     if "$" in prose:
         formulas = page.all("math")
         assert len(formulas) > 3 and all(each["alttext"] for each in formulas)
@@ -155,18 +196,24 @@ def test_functions_and_chapters_link_to_each_other(pages):
     by_key = {entry.key: entry for room in rooms.values() for entry in room.entries.values()}
 
     def place(entry):
-        return f"../api/{entry.room}.html#{site_api.anchor(entry).replace('.', '-').replace('_', '-')}"
+        return (
+            f"../api/{entry.room}.html#{site_api.anchor(entry).replace('.', '-').replace('_', '-')}"
+        )
 
     count = 0
     for entry in by_key.values():
         for chapter in set(entry.chapters) & set(CHAPTERS):
             assert f"../notebooks/{chapter}.html" in links[f"api/{entry.room}.html"], entry.key
-            assert place(entry) in links[f"notebooks/{chapter}.html"], f"{chapter} does not link to {entry.key}"
+            assert place(entry) in links[f"notebooks/{chapter}.html"], (
+                f"{chapter} does not link to {entry.key}"
+            )
             count += 1
     assert count > 60
     for chapter in CHAPTERS:
         notebook = nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", 4)
-        called = site_api.used([cell.source for cell in notebook.cells if cell.cell_type == "code"], rooms)
+        called = site_api.used(
+            [cell.source for cell in notebook.cells if cell.cell_type == "code"], rooms
+        )
         assert len(called) >= 5
         for key in called:
             assert place(by_key[key]) in links[f"notebooks/{chapter}.html"], key
@@ -174,23 +221,38 @@ def test_functions_and_chapters_link_to_each_other(pages):
 
 
 def test_the_ledger_links_each_row(pages):
-    links, rooms, elsewhere = pages["docs/ledger.html"].links(), site_api.package(), pages["docs/notation.html"].links()
+    links, rooms, elsewhere = (
+        pages["docs/ledger.html"].links(),
+        site_api.package(),
+        pages["docs/notation.html"].links(),
+    )
     for row in paper.LEDGER:
         chapter = f"../notebooks/{row.notebook}.html"
         assert links.count(chapter) > elsewhere.count(chapter), "more than the side bar's"
         room, _, name = row.function.partition(".")
         entry = site_api.find(room, name, rooms)
         assert entry, row.function
-        assert f"../api/{entry.room}.html#{site_api.anchor(entry).replace('.', '-').replace('_', '-')}" in links
+        assert (
+            f"../api/{entry.room}.html#{site_api.anchor(entry).replace('.', '-').replace('_', '-')}"
+            in links
+        )
     assert len(pages["docs/ledger.html"].all("tr")) == len(paper.LEDGER) + 1
 
 
 def test_calls_are_found_in_the_syntax_tree():
     rooms = site_api.package()
-    cells = ["from dirfa_edu import masks, plots, Discretizer as Bins\nfrom dirfa_edu.mapper import Block",
-             "M = masks.causal_mask(6)\nBins.fit([Y], bins=10)\nplots.show(fig, alt='')\nBlock(config)", "!pip list"]
-    assert site_api.used(cells, rooms) == {"masks.causal_mask", "discretize.Discretizer", "discretize.Discretizer.fit",
-                                           "showing.show", "mapper.Block"}
+    cells = [
+        "from dirfa_edu import masks, plots, Discretizer as Bins\nfrom dirfa_edu.mapper import Block",
+        "M = masks.causal_mask(6)\nBins.fit([Y], bins=10)\nplots.show(fig, alt='')\nBlock(config)",
+        "!pip list",
+    ]
+    assert site_api.used(cells, rooms) == {
+        "masks.causal_mask",
+        "discretize.Discretizer",
+        "discretize.Discretizer.fit",
+        "showing.show",
+        "mapper.Block",
+    }
     assert site_api.used(["import masks\nmasks.causal_mask(6)"], rooms) == set()
 
 
@@ -198,4 +260,5 @@ def test_docstrings_are_shown_as_they_are():
     doc = "p(Y_t | A_{t-tau:t}) is *not* emphasis.\n\n    x(t) = 1\n\nNotebook: 03_biased_mask.\n\n>>> 1 + 1\n2"
     assert site_api.prose(doc) == (
         "p(Y\\_t \\| A\\_\\{t-tau:t\\}) is \\*not\\* emphasis.\n\n```text\nx(t) = 1\n```\n\n"
-        "Notebook: [03_biased_mask](../notebooks/03_biased_mask.ipynb).\n\n```pycon\n>>> 1 + 1\n2\n```")
+        "Notebook: [03_biased_mask](../notebooks/03_biased_mask.ipynb).\n\n```pycon\n>>> 1 + 1\n2\n```"
+    )

@@ -1,4 +1,5 @@
-"""The runs that chapter 05 shows: the slips are those the chapter speaks of, and what is stored belongs together."""
+"""The runs that chapter 05 shows: the slips are those the chapter speaks of, and what is stored
+belongs together."""
 
 import importlib.util
 import json
@@ -42,5 +43,6 @@ def test_every_term_is_switched_off_once_and_every_run_is_stored_with_its_faces(
     assert list(stored["runs"]) == [*tool.SWITCHED_OFF, *tool.SLIPS]
     faces = np.asarray(Image.open(data_path("pictures", "generator_ablation.png")))
     assert faces.shape == (64 * len(tool.FACES), 64 * (2 + len(stored["runs"])), 3)
-    runs = faces.reshape(64 * len(tool.FACES), -1, 64, 3).transpose(1, 0, 2, 3)  # (columns, 192, 64, 3)
+    # (columns, 192, 64, 3)
+    runs = faces.reshape(64 * len(tool.FACES), -1, 64, 3).transpose(1, 0, 2, 3)
     assert all((a != b).any() for a, b in zip(runs, runs[1:]))

@@ -10,8 +10,14 @@ from dirfa_edu.files import InputError
 @pytest.fixture
 def Y():
     rng = np.random.default_rng(0)
-    track = np.concatenate([rng.integers(0, 500, (60, 17)) / 100, rng.normal(0, 0.1, (60, 3)).round(4),
-                            rng.normal(0, 9, (60, 3)).round(1)], axis=1)
+    track = np.concatenate(
+        [
+            rng.integers(0, 500, (60, 17)) / 100,
+            rng.normal(0, 0.1, (60, 3)).round(4),
+            rng.normal(0, 9, (60, 3)).round(1),
+        ],
+        axis=1,
+    )
     track[:, animation.POSE] -= np.median(track[:, animation.POSE], axis=0)
     return track
 
@@ -40,10 +46,15 @@ def test_header_with_spaces_and_missing_columns(tmp_path, Y):
     plain = animation.read_openface(path)
     edit(path, lambda rows: rows.__setitem__(0, [" " + name for name in rows[0]]))
     assert np.array_equal(animation.read_openface(path), plain)
-    edit(path, lambda rows: rows.__setitem__(0, [name.replace("pose_Ry", "other") for name in rows[0]]))
+    edit(
+        path,
+        lambda rows: rows.__setitem__(0, [name.replace("pose_Ry", "other") for name in rows[0]]),
+    )
     with pytest.raises(InputError, match="pose_Ry.*missing_pose"):
         animation.read_openface(path)
-    assert (animation.read_openface(path, missing_pose="zeros")[:, animation.column("pose_Ry")] == 0).all()
+    assert (
+        animation.read_openface(path, missing_pose="zeros")[:, animation.column("pose_Ry")] == 0
+    ).all()
 
 
 def test_failed_frames_are_bridged_not_believed(tmp_path, Y):
@@ -61,7 +72,10 @@ def test_thirty_frames_a_second_are_resampled(tmp_path):
     Y = np.zeros((300, 23))
     Y[:, 14] = 2.5 + 2 * np.sin(2 * np.pi * 0.7 * t30)
     animation.write_openface(tmp_path / "a.csv", Y)
-    edit(tmp_path / "a.csv", lambda rows: [row.__setitem__(1, f"{i / 30:.4f}") for i, row in enumerate(rows[1:])])
+    edit(
+        tmp_path / "a.csv",
+        lambda rows: [row.__setitem__(1, f"{i / 30:.4f}") for i, row in enumerate(rows[1:])],
+    )
     with pytest.warns(UserWarning, match="30.00 frames a second are resampled to 25"):
         again = animation.read_openface(tmp_path / "a.csv")
     t25 = (np.arange(250) + 0.5) / 25
@@ -70,11 +84,17 @@ def test_thirty_frames_a_second_are_resampled(tmp_path):
 
 
 def set_times(path, times):
-    edit(path, lambda rows: [row.__setitem__(1, f"{t:.3f}") for row, t in zip(rows[1:], times, strict=True)])
+    edit(
+        path,
+        lambda rows: [
+            row.__setitem__(1, f"{t:.3f}") for row, t in zip(rows[1:], times, strict=True)
+        ],
+    )
 
 
 def test_rates_near_25_do_not_drift(tmp_path):
-    """A minute at 25.2 frames a second is 12 frames longer than 60 s x 25: read as 25 the lips lag half a second."""
+    """A minute at 25.2 frames a second is 12 frames longer than 60 s x 25: read as 25 the lips lag
+    half a second."""
     n = 1512
     Y = np.zeros((n, 23))
     Y[:, 14] = np.arange(n) / n * 5
@@ -82,7 +102,7 @@ def test_rates_near_25_do_not_drift(tmp_path):
     set_times(tmp_path / "a.csv", np.arange(n) / 25.2)
     with pytest.warns(UserWarning, match="resampled"):
         again = animation.read_openface(tmp_path / "a.csv")
-    assert len(again) == 1500 and abs(again[-1, 14] - Y[-1, 14]) < .02
+    assert len(again) == 1500 and abs(again[-1, 14] - Y[-1, 14]) < 0.02
     # stamps of three decimals (.033 .067 .1) still give 30 frames a second over a long file
     animation.write_openface(tmp_path / "b.csv", np.zeros((3000, 23)))
     set_times(tmp_path / "b.csv", np.arange(3000) / 30)
@@ -94,15 +114,19 @@ def test_valid_frames_are_marked(tmp_path, Y):
     success = np.ones(60, int)
     success[10:13] = 0
     animation.write_openface(tmp_path / "a.csv", Y, success=success)
-    edit(tmp_path / "a.csv", lambda rows: rows[31].__setitem__(-1, ""))                # a cut cell in frame 30
+    # a cut cell in frame 30
+    edit(tmp_path / "a.csv", lambda rows: rows[31].__setitem__(-1, ""))
     valid = animation.valid_frames(tmp_path / "a.csv")
     assert np.flatnonzero(~valid).tolist() == [10, 11, 12, 30]
     assert len(valid) == len(animation.read_openface(tmp_path / "a.csv"))
 
 
 def test_valid_frames_follow_the_resampling(tmp_path):
-    """Frames 30..35 of 30 a second fail: 1.0-1.2 s. Frames of 25 that touch them are 25..29 and one beside."""
-    animation.write_openface(tmp_path / "a.csv", np.zeros((60, 23)), success=~((np.arange(60) // 6) == 5))
+    """Frames 30..35 of 30 a second fail: 1.0-1.2 s. Frames of 25 that touch them are 25..29 and one
+    beside."""
+    animation.write_openface(
+        tmp_path / "a.csv", np.zeros((60, 23)), success=~((np.arange(60) // 6) == 5)
+    )
     set_times(tmp_path / "a.csv", np.arange(60) / 30)
     valid = animation.valid_frames(tmp_path / "a.csv")
     assert len(valid) == 50
@@ -115,17 +139,22 @@ def test_lost_rows_keep_their_time_and_are_marked(tmp_path):
     Y[:, 14] = np.arange(50) / 10
     animation.write_openface(tmp_path / "a.csv", Y)
     lines = (tmp_path / "a.csv").read_text().splitlines()
-    (tmp_path / "a.csv").write_text("\n".join(lines[:21] + lines[26:]))               # frames 20..24 were never written
-    again, valid = animation.read_openface(tmp_path / "a.csv"), animation.valid_frames(tmp_path / "a.csv")
-    np.testing.assert_allclose(again[:, 14], Y[:, 14], atol=.01)
+    # frames 20..24 were never written
+    (tmp_path / "a.csv").write_text("\n".join(lines[:21] + lines[26:]))
+    again, valid = (
+        animation.read_openface(tmp_path / "a.csv"),
+        animation.valid_frames(tmp_path / "a.csv"),
+    )
+    np.testing.assert_allclose(again[:, 14], Y[:, 14], atol=0.01)
     bad = np.flatnonzero(~valid)
     assert set(range(20, 25)) <= set(bad) and len(bad) <= 6
 
 
 def test_the_neutral_is_the_median_of_measured_frames(tmp_path):
-    """Most frames fail after the head turned aside; what is filled in for them must not become the neutral."""
+    """Most frames fail after the head turned aside; what is filled in for them must not become the
+    neutral."""
     Y = np.zeros((100, 23))
-    Y[30:, 18] = .5
+    Y[30:, 18] = 0.5
     animation.write_openface(tmp_path / "a.csv", Y, success=np.arange(100) < 35)
     assert abs(animation.read_openface(tmp_path / "a.csv")[0, 18]) < 1e-6
 
@@ -137,8 +166,14 @@ def test_two_faces_in_one_file_are_not_one_track(tmp_path):
         animation.read_openface(tmp_path / "a.csv")
 
 
-@pytest.mark.parametrize("text, word", [("", "no frames"), ("frame,success\n1,1\n", "lacks the column"),
-                                        ("\x00\x01", "no frames|not a CSV")])
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        ("", "no frames"),
+        ("frame,success\n1,1\n", "lacks the column"),
+        ("\x00\x01", "no frames|not a CSV"),
+    ],
+)
 def test_foreign_files_end_in_one_sentence(tmp_path, text, word):
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(InputError, match=word):

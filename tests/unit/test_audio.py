@@ -31,7 +31,7 @@ def test_windows_hold_mel_frames_4t_minus_8_to_4t_plus_11():
     for t in (0, 1, 2, 10, 24):
         for place in range(20):
             m = min(max(4 * t - 8 + place, 0), mel.shape[1] - 1)
-            assert np.array_equal(A[t, 20 * place:20 * place + 20], mel[:, m])
+            assert np.array_equal(A[t, 20 * place : 20 * place + 20], mel[:, m])
 
 
 @pytest.mark.parametrize("n, T", [(1, 1), (640, 1), (641, 2), (16000, 25), (16001, 26)])
@@ -62,9 +62,15 @@ def test_stereo_8_khz_is_converted(tmp_path):
     assert abs(spectrum.argmax() * 16000 / len(wave) - 440) < 2
 
 
-@pytest.mark.parametrize("name, samples, word", [
-    ("empty.wav", np.zeros(0), "no samples"), ("silent.wav", np.zeros(16000), "silent"),
-    ("nan.wav", np.full(16000, np.nan), "not numbers"), ("one.wav", np.ones(1), "shorter")])
+@pytest.mark.parametrize(
+    "name, samples, word",
+    [
+        ("empty.wav", np.zeros(0), "no samples"),
+        ("silent.wav", np.zeros(16000), "silent"),
+        ("nan.wav", np.full(16000, np.nan), "not numbers"),
+        ("one.wav", np.ones(1), "shorter"),
+    ],
+)
 def test_bad_recordings_are_named_in_one_sentence(tmp_path, name, samples, word):
     soundfile.write(tmp_path / name, samples, 16000, subtype="FLOAT")
     with pytest.raises(InputError, match=word) as error:
@@ -81,9 +87,13 @@ def test_a_text_file_is_not_a_recording(tmp_path):
 def test_log_mel_is_librosas():
     import librosa
 
-    wave = np.random.default_rng(0).normal(size=20_000).astype(np.float32) * np.linspace(0, 1, 20_000, dtype=np.float32)
+    wave = np.random.default_rng(0).normal(size=20_000).astype(np.float32) * np.linspace(
+        0, 1, 20_000, dtype=np.float32
+    )
     gain = audio.loudness_gain(wave)
-    amplitude = np.abs(librosa.stft(wave * gain, n_fft=1280, hop_length=160, center=True, pad_mode="constant"))
+    amplitude = np.abs(
+        librosa.stft(wave * gain, n_fft=1280, hop_length=160, center=True, pad_mode="constant")
+    )
     bank = librosa.filters.mel(sr=16000, n_fft=1280, n_mels=20, fmin=125, fmax=7600)
     decibel = librosa.amplitude_to_db(bank @ amplitude, ref=10.0, amin=1e-5, top_db=None)
     assert np.allclose(audio.log_mel(wave), (decibel / 100 + 1).clip(0, 1), atol=1e-5)
@@ -98,7 +108,7 @@ def test_a_stream_gives_the_same_bits_in_pieces_of_any_size(pieces, length):
     stream, got, at, i = audio.FeatureStream(audio.loudness_gain(wave)), [], 0, 0
     while at < length:
         n = pieces[i % len(pieces)]
-        got.append(stream.feed(wave[at:at + n]))
+        got.append(stream.feed(wave[at : at + n]))
         at, i = at + n, i + 1
     got.append(stream.finish())
     assert np.array_equal(np.concatenate(got), audio.frame_features(wave))
@@ -108,7 +118,13 @@ def test_a_stream_gives_the_same_bits_in_pieces_of_any_size(pieces, length):
 
 
 def test_a_stream_waits_150_ms_and_keeps_no_past():
-    stream, wave = audio.FeatureStream(), np.random.default_rng(0).normal(size=160_000).astype(np.float32)
-    arrived = np.cumsum([len(stream.feed(piece)) for piece in wave.reshape(-1, 160)])  # after each 10 ms
-    assert all(n == max(0, (160 * (i + 1) - 2400) // 640 + 1) for i, n in enumerate(arrived) if i >= 14)
+    stream, wave = (
+        audio.FeatureStream(),
+        np.random.default_rng(0).normal(size=160_000).astype(np.float32),
+    )
+    # after each 10 ms
+    arrived = np.cumsum([len(stream.feed(piece)) for piece in wave.reshape(-1, 160)])
+    assert all(
+        n == max(0, (160 * (i + 1) - 2400) // 640 + 1) for i, n in enumerate(arrived) if i >= 14
+    )
     assert len(stream.mel) < 40 and len(stream.tail) < 1600

@@ -1,4 +1,6 @@
-"""Clips on disk: the sample corpus is whole and well split; other corpora are recognised by their shape."""
+"""Clips on disk: the sample corpus is whole and well split; other corpora are recognised by their
+shape."""
+
 import dataclasses
 import pickle
 import shutil
@@ -12,7 +14,14 @@ import soundfile as sf
 from dirfa_edu import audio, cli
 from dirfa_edu.animation import column, write_openface
 from dirfa_edu.audio import frame_count
-from dirfa_edu.corpus import CHAPTER_CLIP, PROBE_TRAIN, Clip, Corpus, fingerprint, observed_events
+from dirfa_edu.data.corpus import (
+    CHAPTER_CLIP,
+    PROBE_TRAIN,
+    Clip,
+    Corpus,
+    fingerprint,
+    observed_events,
+)
 from dirfa_edu.files import InputError
 from dirfa_edu.video import write_mp4
 
@@ -22,10 +31,14 @@ def corpus():
     return Corpus("samples")
 
 
-def film(path, seconds=.4, sound=True):
+def film(path, seconds=0.4, sound=True):
     path.parent.mkdir(parents=True, exist_ok=True)
-    wave = .1 * np.sin(np.arange(int(16000 * seconds)) * .2).astype(np.float32)
-    write_mp4(path, [np.full((32, 32, 3), 8 * t, np.uint8) for t in range(int(25 * seconds))], wave if sound else None)
+    wave = 0.1 * np.sin(np.arange(int(16000 * seconds)) * 0.2).astype(np.float32)
+    write_mp4(
+        path,
+        [np.full((32, 32, 3), 8 * t, np.uint8) for t in range(int(25 * seconds))],
+        wave if sound else None,
+    )
 
 
 def test_the_shipped_corpus_is_what_its_manifest_says(corpus):
@@ -34,9 +47,15 @@ def test_the_shipped_corpus_is_what_its_manifest_says(corpus):
 
 def test_splits_share_neither_actors_nor_sentences(corpus):
     for field in ("actor", "text"):
-        train, test = ({getattr(c, field) for c in corpus.select(split=s)} - {""} for s in ("train", "test"))
+        train, test = (
+            {getattr(c, field) for c in corpus.select(split=s)} - {""} for s in ("train", "test")
+        )
         assert train and test and not train & test, field
-    assert {c.split for c in corpus.select(voice="rms")} == {"test"} == {c.split for c in corpus.select(kind="real")}
+    assert (
+        {c.split for c in corpus.select(voice="rms")}
+        == {"test"}
+        == {c.split for c in corpus.select(kind="real")}
+    )
 
 
 def test_size_is_what_the_data_sheet_promises(corpus):
@@ -44,7 +63,9 @@ def test_size_is_what_the_data_sheet_promises(corpus):
     assert 30 < sum(c.seconds for c in speech) / 60 < 36
     assert len({c.actor for c in corpus.clips}) == 32 and len({c.voice for c in speech}) >= 5
     assert 25 * sum(c.seconds for c in corpus.select(rendered=True)) >= 6000, "filmed frames"
-    assert sum(path.stat().st_size for path in corpus.root.rglob("*") if path.is_file()) < 64_000_000
+    assert (
+        sum(path.stat().st_size for path in corpus.root.rglob("*") if path.is_file()) < 64_000_000
+    )
 
 
 def test_one_clip_agrees_with_itself(corpus):
@@ -53,41 +74,55 @@ def test_one_clip_agrees_with_itself(corpus):
     T = frame_count(len(wave))
     assert clip.features().shape == (T, 400) and Y.shape == (T, 23)
     assert truth["clean"].shape == (T, 23) and truth["draws"].shape == (8, T, 23)
-    assert np.abs(Y - truth["clean"])[:, column("AU25")].mean() < .15, "the CSV is the clean track, measured"
+    assert np.abs(Y - truth["clean"])[:, column("AU25")].mean() < 0.15, (
+        "the CSV is the clean track, measured"
+    )
     assert set(truth["events"]) == set(observed_events(Y))
     assert all(0 <= p.min() and p.max() <= 1 and p.shape == (T,) for p in truth["events"].values())
     phones = clip.phones()
-    assert all(a[2] == b[1] for a, b in zip(phones, phones[1:], strict=False)), "phones follow one another"
+    assert all(a[2] == b[1] for a, b in zip(phones, phones[1:], strict=False)), (
+        "phones follow one another"
+    )
     assert len(clip.phones(stress=True)[0]) == 4
 
 
 def test_train_clips_carry_further_draws_of_the_same_sound(corpus):
     truth = corpus.select(split="train", kind="speech")[0].truth()
     assert truth["draws"].shape[0] == 2 and truth["events"] == {}
-    lips = [np.corrcoef(truth["clean"][:, column("AU25")], d[:, column("AU25")])[0, 1] for d in truth["draws"]]
-    assert min(lips) > .9
+    lips = [
+        np.corrcoef(truth["clean"][:, column("AU25")], d[:, column("AU25")])[0, 1]
+        for d in truth["draws"]
+    ]
+    assert min(lips) > 0.9
 
 
 def test_event_probabilities_are_counted_over_a_thousand_draws(corpus):
-    """Blinks know nothing of the words, so their probability is the same in every frame: what varies is the counting,
-    by p (1 - p) / draws. (Taken every eighth frame: neighbours see the same blink.)"""
+    """Blinks know nothing of the words, so their probability is the same in every frame: what
+    varies is the counting, by p (1 - p) / draws. (Taken every eighth frame: neighbours see the same
+    blink.)"""
     varied, expected = 0, 0
     for clip in corpus.select(split="test", kind="speech") + corpus.select(kind="real"):
         p = clip.truth()["events"]["blink"][::8]
         varied += ((p - p.mean()) ** 2).sum()
         expected += (len(p) - 1) * p.mean() * (1 - p.mean()) / 1000
-    assert .5 < varied / expected < 2
+    assert 0.5 < varied / expected < 2
 
 
 def test_chapter_clips_frame_17_is_an_open_vowel_with_a_bilabial_near(corpus):
     clip = corpus[CHAPTER_CLIP]
     assert 4.5 < clip.seconds < 5.5 and clip.split == "test"
-    (vowel, start, end, stressed), = [p for p in clip.phones(stress=True) if p[1] <= .68 and p[2] >= .72]
+    ((vowel, start, end, stressed),) = [
+        p for p in clip.phones(stress=True) if p[1] <= 0.68 and p[2] >= 0.72
+    ]
     assert vowel in ("AA", "AE", "AH") and stressed == 1
-    near = [p for p, a, b in clip.phones() if p in ("P", "B", "M") and (0 <= start - b < .1 or 0 <= a - end < .1)]
+    near = [
+        p
+        for p, a, b in clip.phones()
+        if p in ("P", "B", "M") and (0 <= start - b < 0.1 or 0 <= a - end < 0.1)
+    ]
     assert near
     clean = clip.truth()["clean"][:, column("AU25")]
-    assert clean[17] > .6 * clean.max() and clean[14:21].min() < .2
+    assert clean[17] > 0.6 * clean.max() and clean[14:21].min() < 0.2
 
 
 @pytest.fixture
@@ -100,7 +135,9 @@ def one(corpus, tmp_path):
         shutil.copy(getattr(clip, name), copy)
     header, *rows = (corpus.root / "manifest.csv").read_text().splitlines()
     row = next(r for r in rows if r.startswith(clip.name + ","))
-    (tmp_path / "manifest.csv").write_text(f"{header}\n{row.rsplit(',', 1)[0]},{fingerprint(clip)}\n")
+    (tmp_path / "manifest.csv").write_text(
+        f"{header}\n{row.rsplit(',', 1)[0]},{fingerprint(clip)}\n"
+    )
     return Corpus(tmp_path)
 
 
@@ -121,8 +158,11 @@ def test_one_flipped_byte_in_any_file_is_found(one, name):
         flip(path, place)
     assert one.check() == []
     flip(path, 0)
-    if name in ("video", "phone_file", "truth_file"):  # without its first byte it cannot be read: this file it is
-        assert not any(other.name in one.check()[0] for other in (one.clips[0].audio, one.clips[0].csv))
+    # without its first byte it cannot be read: this file it is
+    if name in ("video", "phone_file", "truth_file"):
+        assert not any(
+            other.name in one.check()[0] for other in (one.clips[0].audio, one.clips[0].csv)
+        )
     path.unlink()
     assert one.check() == [f"{one.clips[0].name}: {path} is missing"]
 
@@ -140,8 +180,10 @@ def test_doctor_ends_with_one_sentence_and_code_2(one, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["dirfa-edu", "doctor", "--folder", str(one.root)])
     with pytest.raises(SystemExit) as stop:
         cli.main()
-    assert not stop.value.code and "1 clips, every file as in the manifest" in capsys.readouterr().out
-    flip(one.clips[0].phone_file, .5)
+    assert (
+        not stop.value.code and "1 clips, every file as in the manifest" in capsys.readouterr().out
+    )
+    flip(one.clips[0].phone_file, 0.5)
     with pytest.raises(SystemExit) as stop:
         cli.main()
     said = capsys.readouterr().err
@@ -159,7 +201,11 @@ def test_other_corpora_are_checked_by_opening_what_they_hold(tmp_path, monkeypat
     pose.write_text(pose.read_text().replace("pose_Rx", "other"))
     problems = {p.split(":")[0]: p for p in Corpus(tmp_path).check()}
     assert set(problems) == {"torn", "mute", "noframes", "nopose"}
-    assert "no frames" in problems["noframes"] and "pose_Rx" in problems["nopose"] and "sound" in problems["mute"]
+    assert (
+        "no frames" in problems["noframes"]
+        and "pose_Rx" in problems["nopose"]
+        and "sound" in problems["mute"]
+    )
     assert "torn.mp4" in problems["torn"]
     monkeypatch.setattr("dirfa_edu.training.load_pretrained", lambda name: None)
     monkeypatch.setattr(sys, "argv", ["dirfa-edu", "doctor", "--folder", str(tmp_path)])
@@ -171,7 +217,7 @@ def test_other_corpora_are_checked_by_opening_what_they_hold(tmp_path, monkeypat
 def test_films_without_csv_are_one_problem_together(tmp_path):
     for n in range(3):
         film(tmp_path / f"mp4/id00001/v/0000{n}.mp4")
-    problem, = Corpus(tmp_path).check()
+    (problem,) = Corpus(tmp_path).check()
     assert "3 of 3 clips have no OpenFace CSV" in problem and "extract" in problem
 
 
@@ -185,8 +231,8 @@ def test_an_actor_in_two_splits_is_found(tmp_path):
 def test_openface_folder(tmp_path):
     Y = np.zeros((10, 23))
     Y[:, column("AU25")] = np.linspace(0, 3, 10)
-    write_openface(tmp_path / "val/talk.csv", Y, offset=np.r_[.1, 0, 0, 5, 5, 550])
-    sf.write(tmp_path / "val/talk.wav", .1 * np.sin(np.arange(6400) * .2), 16000)
+    write_openface(tmp_path / "val/talk.csv", Y, offset=np.r_[0.1, 0, 0, 5, 5, 550])
+    sf.write(tmp_path / "val/talk.wav", 0.1 * np.sin(np.arange(6400) * 0.2), 16000)
     write_openface(tmp_path / "other.csv", Y)
     film(tmp_path / "other.mp4")
     (tmp_path / "notes.csv").write_text("not,a,track\n1,2,3\n")
@@ -194,8 +240,12 @@ def test_openface_folder(tmp_path):
     assert set(clips) == {"val/talk", "other"}
     talk, other = clips["val/talk"], clips["other"]
     assert talk.split == "val" and talk.video is None and len(talk.wave()) == 6400
-    np.testing.assert_allclose(talk.animation(), Y, atol=.01)
-    assert other.split == "train" and other.frames().shape == (10, 32, 32, 3) and len(other.wave()) > 6000
+    np.testing.assert_allclose(talk.animation(), Y, atol=0.01)
+    assert (
+        other.split == "train"
+        and other.frames().shape == (10, 32, 32, 3)
+        and len(other.wave()) > 6000
+    )
     assert talk.valid().all() and len(talk.valid()) == 10
     with pytest.raises(InputError, match="video"):
         talk.frames()
@@ -205,7 +255,7 @@ def test_a_track_without_pose_loads_on_request(tmp_path):
     write_openface(tmp_path / "a.csv", np.ones((10, 23)))
     text = (tmp_path / "a.csv").read_text()
     (tmp_path / "a.csv").write_text(text.replace("pose_", "other_"))
-    clip, = Corpus(tmp_path)
+    (clip,) = Corpus(tmp_path)
     with pytest.raises(InputError, match="missing_pose='zeros'"):
         clip.animation()
     Y = clip.animation(missing_pose="zeros")
@@ -227,17 +277,23 @@ def test_lrw_tree(tmp_path):
     for split in ("train", "val", "test"):
         film(tmp_path / f"ABOUT/{split}/ABOUT_00001.mp4")
     clips = Corpus(tmp_path).clips
-    assert [c.split for c in clips] == ["test", "train", "val"] and {c.text for c in clips} == {"ABOUT"}
+    assert [c.split for c in clips] == ["test", "train", "val"] and {c.text for c in clips} == {
+        "ABOUT"
+    }
     assert len({c.name for c in clips}) == 3
     with pytest.raises(InputError, match="Duration"):
         clips[1].word_span()
-    (tmp_path / "ABOUT/train/ABOUT_00001.txt").write_text("Channel: BBC\nClip end: 9\nDuration: 0.36 seconds\n")
-    np.testing.assert_allclose(clips[1].word_span(), (.58 - .18, .58 + .18))
+    (tmp_path / "ABOUT/train/ABOUT_00001.txt").write_text(
+        "Channel: BBC\nClip end: 9\nDuration: 0.36 seconds\n"
+    )
+    np.testing.assert_allclose(clips[1].word_span(), (0.58 - 0.18, 0.58 + 0.18))
 
 
 def test_other_frame_rates_are_brought_to_25(tmp_path):
     write_openface(tmp_path / "x.csv", np.zeros((10, 23)))
-    write_mp4(tmp_path / "x.mp4", [np.full((32, 32, 3), 2 * t, np.uint8) for t in range(50)], fps=50)
+    write_mp4(
+        tmp_path / "x.mp4", [np.full((32, 32, 3), 2 * t, np.uint8) for t in range(50)], fps=50
+    )
     assert len(Corpus(tmp_path).clips[0].frames()) == 25
 
 
@@ -257,7 +313,7 @@ def test_events_are_seen_where_they_were_put():
     Y = np.zeros((60, 23))
     Y[10:14, column("AU45")] = 3
     Y[20:30, column("AU12")] = 1
-    Y[40:44, column("pose_Rx")] = .06
+    Y[40:44, column("pose_Rx")] = 0.06
     seen = observed_events(Y)
     assert np.flatnonzero(seen["blink"]).tolist() == [10, 11, 12, 13]
     assert np.flatnonzero(seen["smile"]).tolist() == list(range(20, 30))
@@ -266,23 +322,28 @@ def test_events_are_seen_where_they_were_put():
 
 
 def test_films_show_the_actors_at_work(corpus):
-    assert {c.actor for c in corpus.select(kind="probe", rendered=True)} == {c.actor for c in corpus.clips}
+    assert {c.actor for c in corpus.select(kind="probe", rendered=True)} == {
+        c.actor for c in corpus.clips
+    }
     assert all(c.video for c in corpus.select(split="test")), "every test clip is filmed"
     clip = corpus[CHAPTER_CLIP]
     frames, clean = clip.frames(), clip.truth()["clean"]
     assert frames.shape == (len(clean), 128, 128, 3)
-    # the mouth's part of the picture darkens as the jaw opens: film and track agree at no shift but zero
+    # the mouth's part of the picture darkens as the jaw opens: film and track agree at no shift but
+    # zero
     mouth = -frames[:, 76:96, 52:76].mean((1, 2, 3))
     jaw = clean[:, column("AU26")]
-    match = [np.corrcoef(mouth[5 + s:len(mouth) - 5 + s], jaw[5:-5])[0, 1] for s in range(-4, 5)]
-    assert np.argmax(match) == 4 and match[4] > .5
+    match = [np.corrcoef(mouth[5 + s : len(mouth) - 5 + s], jaw[5:-5])[0, 1] for s in range(-4, 5)]
+    assert np.argmax(match) == 4 and match[4] > 0.5
 
 
 def test_probes_are_exact_and_start_neutral(corpus):
     assert PROBE_TRAIN == 40
     for clip in corpus.select(kind="probe")[:4]:
         Y = clip.animation()
-        assert Y.shape == (90, 23) and not Y[0].any(), "the median pose is zero, so reading moves nothing"
+        assert Y.shape == (90, 23) and not Y[0].any(), (
+            "the median pose is zero, so reading moves nothing"
+        )
         assert Y[1:].std(0).min() > 0 and len(clip.frames()) == 90
         with pytest.raises(InputError, match="sound"):
             clip.wave()
@@ -291,15 +352,17 @@ def test_probes_are_exact_and_start_neutral(corpus):
 def test_a_clip_keeps_its_paths_whatever_is_done_to_it():
     clip = Clip("a", "train", audio=Path("x") / "a.wav", csv="x/a.csv")
     assert clip.audio == Path("x/a.wav") and clip.csv == Path("x/a.csv") and clip.video is None
-    assert clip == Clip("a", "train", audio="x/a.wav", csv=Path("x/a.csv")) and len({clip, clip}) == 1
+    assert (
+        clip == Clip("a", "train", audio="x/a.wav", csv=Path("x/a.csv")) and len({clip, clip}) == 1
+    )
     assert pickle.loads(pickle.dumps(clip)) == clip
     assert dataclasses.replace(clip, video="v.mp4").video == Path("v.mp4")
     with pytest.raises(dataclasses.FrozenInstanceError):
         clip.audio = None
 
 
-def tone(path, pitch=.2):
-    sf.write(path, .1 * np.sin(np.arange(6400) * pitch), 16000)
+def tone(path, pitch=0.2):
+    sf.write(path, 0.1 * np.sin(np.arange(6400) * pitch), 16000)
 
 
 @pytest.fixture
@@ -312,6 +375,7 @@ def cached(tmp_path):
 def forbid(monkeypatch):
     def never(*_):
         raise AssertionError("features were made again")
+
     monkeypatch.setattr(audio, "log_mel", never)
 
 
@@ -326,31 +390,41 @@ def test_features_are_read_again_not_made_again(cached, monkeypatch):
         plain.features()  # nobody asked for a cache
     monkeypatch.setenv("DIRFA_EDU_CACHE", str(folder / "cache"))
     assert plain.features().tobytes() == first.tobytes()
-    assert len([p for p in (folder / "cache").rglob("*") if p.is_file()]) == 1, "and nothing half-written beside it"
+    assert len([p for p in (folder / "cache").rglob("*") if p.is_file()]) == 1, (
+        "and nothing half-written beside it"
+    )
 
 
 def test_other_sound_never_gets_anothers_features(cached):
     clip, folder = cached
     first = clip.features()
-    tone(folder / "data/a.wav", .3)
+    tone(folder / "data/a.wav", 0.3)
     other = clip.features()
-    assert np.abs(first - other).max() > .1
-    flip(folder / "data/a.wav", .7)
+    assert np.abs(first - other).max() > 0.1
+    flip(folder / "data/a.wav", 0.7)
     assert clip.features().shape == (10, 400)
     files = [p for p in (folder / "cache").rglob("*") if p.is_file()]
     assert len(files) == 3, "one flipped byte is another sound"
     files[0].write_bytes(files[1].read_bytes())  # even a file under another's name is not believed
-    for pitch, A in ((.2, first), (.3, other)):
+    for pitch, A in ((0.2, first), (0.3, other)):
         tone(folder / "data/a.wav", pitch)
         assert clip.features().tobytes() == A.tobytes()
 
 
-@pytest.mark.parametrize("harm", [lambda p: p.write_bytes(p.read_bytes()[:-100]), lambda p: p.write_bytes(b""),
-                                  lambda p: flip(p, .5), lambda p: flip(p, .0), lambda p: flip(p, .01)])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda p: p.write_bytes(p.read_bytes()[:-100]),
+        lambda p: p.write_bytes(b""),
+        lambda p: flip(p, 0.5),
+        lambda p: flip(p, 0.0),
+        lambda p: flip(p, 0.01),
+    ],
+)
 def test_a_damaged_cache_file_is_made_again(cached, harm, monkeypatch):
     clip, folder = cached
     first = clip.features()
-    file, = (p for p in (folder / "cache").rglob("*") if p.is_file())
+    (file,) = (p for p in (folder / "cache").rglob("*") if p.is_file())
     whole = file.read_bytes()
     harm(file)
     assert clip.features().tobytes() == first.tobytes() and file.read_bytes() == whole
@@ -361,7 +435,7 @@ def test_a_damaged_cache_file_is_made_again(cached, harm, monkeypatch):
 def test_features_of_another_front_end_are_not_used(cached, monkeypatch):
     clip, _ = cached
     clip.features()
-    monkeypatch.setattr("dirfa_edu.corpus._front_end", lambda: b"another text of audio.py")
+    monkeypatch.setattr("dirfa_edu.data.corpus._front_end", lambda: b"another text of audio.py")
     forbid(monkeypatch)
     with pytest.raises(AssertionError, match="again"):
         clip.features()

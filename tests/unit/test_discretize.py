@@ -10,7 +10,10 @@ from dirfa_edu.files import InputError
 @pytest.fixture
 def tracks():
     rng = np.random.default_rng(0)
-    return [np.concatenate([rng.uniform(0, 5, (400, 17)), rng.normal(0, 0.1, (400, 6))], 1) for _ in range(3)]
+    return [
+        np.concatenate([rng.uniform(0, 5, (400, 17)), rng.normal(0, 0.1, (400, 6))], 1)
+        for _ in range(3)
+    ]
 
 
 @pytest.mark.parametrize("D", [10, 100, 250, 500, 750])
@@ -68,7 +71,8 @@ def test_pose_range_is_the_quantile_not_the_extreme(tracks):
 
 
 def test_a_step_is_what_99_percent_of_an_attributes_moves_stay_below(tracks):
-    """Moves from frame to frame, of each attribute by itself, within clips and not across; standing still is none."""
+    """Moves from frame to frame, of each attribute by itself, within clips and not across; standing
+    still is none."""
     ramp = np.cumsum(np.arange(102))  # moves of 1 .. 101
     tracks[0][:102, 20], tracks[0][102:, 20] = ramp, ramp[-1]
     tracks[1][:, 20], tracks[2][:, 20] = -1e6, 1e6
@@ -79,7 +83,10 @@ def test_a_step_is_what_99_percent_of_an_attributes_moves_stay_below(tracks):
 
 
 def test_two_bins_are_enough_and_a_pose_that_never_moves_is_named(tracks):
-    assert Discretizer.fit(tracks, 2).encode(np.r_[np.full(17, 2.4), np.zeros(6)])[:17].tolist() == [0] * 17
+    assert (
+        Discretizer.fit(tracks, 2).encode(np.r_[np.full(17, 2.4), np.zeros(6)])[:17].tolist()
+        == [0] * 17
+    )
     for track in tracks:
         track[:, 19] = 3.0
     with pytest.raises(InputError, match="attribute 19 never moves"):

@@ -1,12 +1,13 @@
-"""Figures of the generator, on networks whose figures are known: one that copies, one that is the actor itself."""
+"""Figures of the generator, on networks whose figures are known: one that copies, one that is the
+actor itself."""
 
 import numpy as np
 import pytest
 import torch
 
-from dirfa_edu import evaluate_generator as eg
-from dirfa_edu.corpus import Corpus
+from dirfa_edu.data.corpus import Corpus
 from dirfa_edu.examples import generator_pairs
+from dirfa_edu.results import generator_card as eg
 
 
 class Copies:
@@ -36,20 +37,27 @@ def probe():
 
 
 def test_copying_gains_nothing_and_truth_gains_all(probe):
-    copied, played = (eg.random_figures(network, *probe, first=1) for network in (Copies(), Plays(*probe)))
+    copied, played = (
+        eg.random_figures(network, *probe, first=1) for network in (Copies(), Plays(*probe))
+    )
     assert copied["PSNR, gain"] == copied["PSNR of the mouth, gain"] == 0
     assert copied["ACD to the source"] < 0.1 and played["PSNR"] == 60  # where inf is cut
     assert played["detail of eyes, ratio to truth"] == played["detail of hair, ratio to truth"] == 1
     assert played["ACD to the source"] == played["ACD to the source, truth"] > 0.1
     for angle in eg.ANGLES:
-        assert played[f"r of {angle}"] == played[f"r of {angle}, truth"] > 0.8 and np.isnan(copied[f"r of {angle}"])
+        assert played[f"r of {angle}"] == played[f"r of {angle}, truth"] > 0.8 and np.isnan(
+            copied[f"r of {angle}"]
+        )
 
 
 def test_poses_are_read_off_pictures_in_any_order(probe):
     """Random attributes are no film: a face must not be looked for where the picture before had it."""
     frames, Z = probe
     order = torch.tensor([0, 7, 3, 11, 5, 1, 9, 2, 10, 4, 8, 6])
-    one, other = (eg.random_figures(Plays(f, z), f, z, first=1) for f, z in ((frames, Z), (frames[order], Z[order])))
+    one, other = (
+        eg.random_figures(Plays(f, z), f, z, first=1)
+        for f, z in ((frames, Z), (frames[order], Z[order]))
+    )
     assert all(abs(one[f"r of {angle}"] - other[f"r of {angle}"]) < 1e-6 for angle in eg.ANGLES)
 
 
@@ -61,11 +69,17 @@ def test_blur_is_found_in_eyes_and_hair(probe):
 
 
 def test_a_film_of_speech_is_read_back_and_a_still_one_does_not_flicker():
-    frames, Z = generator_pairs(Corpus("samples").select(split="test", kind="speech", rendered=True)[:1], 128)[0]
+    frames, Z = generator_pairs(
+        Corpus("samples").select(split="test", kind="speech", rendered=True)[:1], 128
+    )[0]
     frames, Z = frames[:60], Z[:60]
-    played, copied = (eg.speech_figures(network, frames, Z) for network in (Plays(frames, Z), Copies()))
+    played, copied = (
+        eg.speech_figures(network, frames, Z) for network in (Plays(frames, Z), Copies())
+    )
     assert played["flicker, ratio to truth"] == 1 and copied["flicker, ratio to truth"] == 0
-    assert played["flicker of a still face"] == 0 and played["PSNR of the source given back"] == np.inf
+    assert (
+        played["flicker of a still face"] == 0 and played["PSNR of the source given back"] == np.inf
+    )
     assert played["PSNR"] == 60 and copied["PSNR, gain"] == 0
     for name in ("r of pose_Ry", "r of AU26"):
         assert played[name] == played[f"{name}, truth"] > 0.9
@@ -97,4 +111,6 @@ def test_boxes_hold_their_points_and_stay_in_the_picture():
 def test_psnr_of_a_box_sees_nothing_else():
     a, b = np.zeros((2, 8, 8, 3), np.uint8), np.zeros((2, 8, 8, 3), np.uint8)
     b[:, 4:, 4:] = 255
-    assert eg.box_psnr(a, b, [np.s_[:4, :4]] * 2) == 60 and eg.box_psnr(a, b, [np.s_[4:, 4:]] * 2) == 0
+    assert (
+        eg.box_psnr(a, b, [np.s_[:4, :4]] * 2) == 60 and eg.box_psnr(a, b, [np.s_[4:, 4:]] * 2) == 0
+    )

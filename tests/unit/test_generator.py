@@ -1,4 +1,5 @@
-"""The generation network: its geometry is exact, its warp is a warp, and one source serves many frames."""
+"""The generation network: its geometry is exact, its warp is a warp, and one source serves many
+frames."""
 
 from copy import deepcopy
 
@@ -6,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from dirfa_edu.discriminator import Discriminator
 from dirfa_edu.files import InputError
 from dirfa_edu.generator import (
     SCALE,
+    Discriminator,
     GenerationNetwork,
     GeneratorConfig,
     load_generator,
@@ -26,8 +27,9 @@ def G():
 
 
 def test_rotation_has_openfaces_signs():
-    nose, ear = torch.tensor([0.0, 0.0, -1.0]), torch.tensor([1.0, 0.0, 0.0])  # x right, y down, z away
-    pitch, yaw, roll = (rotation(torch.eye(3)[i:i + 1] * 0.3)[0] for i in range(3))
+    # x right, y down, z away
+    nose, ear = torch.tensor([0.0, 0.0, -1.0]), torch.tensor([1.0, 0.0, 0.0])
+    pitch, yaw, roll = (rotation(torch.eye(3)[i : i + 1] * 0.3)[0] for i in range(3))
     assert (pitch @ nose)[1] > 0  # Rx > 0 looks down
     assert (yaw @ nose)[0] < 0  # Ry > 0 turns the nose to the picture's left
     assert (roll @ ear)[1] > 0  # Rz > 0 is clockwise in the picture
@@ -46,9 +48,15 @@ def test_warp_with_no_flow_is_the_picture_and_with_flow_is_a_shift():
 
 def test_a_warp_is_the_same_in_both_memory_layouts_and_keeps_that_of_its_input():
     noise = torch.Generator().manual_seed(0)
-    x, flow = torch.rand(2, 8, 16, 16, generator=noise), 0.2 * torch.rand(2, 2, 4, 4, generator=noise)
+    x, flow = (
+        torch.rand(2, 8, 16, 16, generator=noise),
+        0.2 * torch.rand(2, 2, 4, 4, generator=noise),
+    )
     seen, out = torch.rand(2, 1, 16, 16, generator=noise), torch.rand(2, 8, 16, 16, generator=noise)
-    first, last = x.clone().requires_grad_(), x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    first, last = (
+        x.clone().requires_grad_(),
+        x.contiguous(memory_format=torch.channels_last).requires_grad_(),
+    )
     results = []
     for leaf in (first, last):
         warped = warp(leaf * 1, flow, seen)
@@ -56,7 +64,8 @@ def test_a_warp_is_the_same_in_both_memory_layouts_and_keeps_that_of_its_input()
         results.append((warped.detach(), leaf.grad))
     torch.testing.assert_close(results[0], results[1])
     assert torch.allclose(results[0][0], warp(x, flow) * seen)  # what is not seen is taken away
-    assert all(part.is_contiguous(memory_format=torch.channels_last) for part in results[1])  # else ten times as slow
+    # else ten times as slow
+    assert all(part.is_contiguous(memory_format=torch.channels_last) for part in results[1])
 
 
 def test_each_keypoint_carries_its_neighbourhood_along_turned_as_the_head(G):
@@ -69,14 +78,16 @@ def test_each_keypoint_carries_its_neighbourhood_along_turned_as_the_head(G):
         m = G.motion(encoded, turned)
     h, w = m["mask"].shape[-2:]
     grid, R = G._grid(torch.zeros(h, w)), rotation(torch.tensor([[0.0, 0.0, 0.3]]))[0, :2, :2]
-    flow = torch.zeros(h, w, 2)  # one pixel and one keypoint after the other, as face-vid2vid writes it
+    # one pixel and one keypoint after the other, as face-vid2vid writes it
+    flow = torch.zeros(h, w, 2)
     for y in range(h):
         for x in range(w):
             for k in range(G.config.keypoints):
                 came_from = R.T @ (grid[y, x] - m["target"][0, k, :2]) + m["source"][0, k, :2]
                 flow[y, x] += m["mask"][0, k, y, x] * (came_from - grid[y, x])
-    small = torch.nn.functional.interpolate(flow.permute(2, 0, 1)[None], scale_factor=2, mode="bilinear",
-                                            align_corners=True)
+    small = torch.nn.functional.interpolate(
+        flow.permute(2, 0, 1)[None], scale_factor=2, mode="bilinear", align_corners=True
+    )
     assert torch.allclose(m["flow"], small, atol=1e-5) and small.abs().max() > 0.2
 
 
@@ -87,7 +98,9 @@ def test_pose_moves_keypoints_as_a_rigid_body(G):
     with torch.no_grad():
         encoded = G.encode(source)
         z = pose / SCALE
-        points = G.keypoints(encoded.canonical, z, torch.zeros(1, G.config.z)) - G.expression.bias.view(1, -1, 3)
+        points = G.keypoints(
+            encoded.canonical, z, torch.zeros(1, G.config.z)
+        ) - G.expression.bias.view(1, -1, 3)
         distances = torch.cdist(points, points), torch.cdist(encoded.canonical, encoded.canonical)
     assert torch.allclose(*distances, atol=1e-5)
     assert (points - encoded.canonical).abs().max() > 0.05
@@ -118,7 +131,9 @@ def test_one_source_many_frames_equals_frame_by_frame(G):
 def test_motion_shows_what_notebook_05_plots(G):
     with torch.no_grad():
         m = G.motion(G.encode(torch.rand(1, 3, 64, 64)), torch.zeros(2, 23))
-    assert m["mask"].shape == (2, 6, 8, 8) and torch.allclose(m["mask"].sum(1), torch.ones(2, 8, 8), atol=1e-5)
+    assert m["mask"].shape == (2, 6, 8, 8) and torch.allclose(
+        m["mask"].sum(1), torch.ones(2, 8, 8), atol=1e-5
+    )
     assert m["flow"].shape == (2, 2, 16, 16) and m["occlusion"].shape == (2, 1, 16, 16)
     assert m["source"].shape == (2, 5, 3)
 
@@ -126,9 +141,15 @@ def test_motion_shows_what_notebook_05_plots(G):
 def test_every_weight_learns(G):
     net = GenerationNetwork(GeneratorConfig(size=64, width=8, keypoints=5))
     g = torch.Generator().manual_seed(0)
-    out = net(torch.rand(2, 3, 64, 64, generator=g), torch.randn(2, 23, generator=g), torch.randn(2, 23, generator=g))
+    out = net(
+        torch.rand(2, 3, 64, 64, generator=g),
+        torch.randn(2, 23, generator=g),
+        torch.randn(2, 23, generator=g),
+    )
     (out - 0.5).square().mean().backward()
-    idle = [name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    idle = [
+        name for name, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ]
     assert idle == []
 
 

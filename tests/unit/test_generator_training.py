@@ -13,21 +13,24 @@ from test_training import CLIPS
 
 from dirfa_edu import examples, losses, training
 from dirfa_edu.animation import POSE
-from dirfa_edu.corpus import Corpus
+from dirfa_edu.data.corpus import Corpus
+from dirfa_edu.faces.geometry import pose_from_landmarks
+from dirfa_edu.faces.identity import Vgg19, load_face_resnet, load_vgg19
+from dirfa_edu.faces.vision import landmarks
 from dirfa_edu.files import InputError
 from dirfa_edu.generator import GenerationNetwork, GeneratorConfig, attribute_windows
-from dirfa_edu.geometry import pose_from_landmarks
-from dirfa_edu.identity import Vgg19, load_face_resnet, load_vgg19
-from dirfa_edu.vision import landmarks
 
 TINY = GeneratorConfig(size=64, width=8, keypoints=3)
 
 
 def test_keypoints_that_huddle_cost_and_those_apart_do_not():
     assert losses.keypoint_spread(torch.zeros(2, 5, 3)) == pytest.approx(0.1)
-    line = torch.tensor([[[0.0, 0, 0], [0.1, 0, 0], [1, 0, 0]]])  # one pair of three is nearer than sqrt(0.1)
+    # one pair of three is nearer than sqrt(0.1)
+    line = torch.tensor([[[0.0, 0, 0], [0.1, 0, 0], [1, 0, 0]]])
     assert losses.keypoint_spread(line).item() == pytest.approx((0.1 - 0.01) / 3)
-    points = (0.01 * torch.randn(1, 6, 3, generator=torch.Generator().manual_seed(0))).requires_grad_()
+    points = (
+        0.01 * torch.randn(1, 6, 3, generator=torch.Generator().manual_seed(0))
+    ).requires_grad_()
     for _ in range(200):
         points.grad = None
         losses.keypoint_spread(points).backward()
@@ -39,7 +42,12 @@ def test_keypoints_that_move_with_the_picture_cost_nothing():
     turn = examples.random_turns(4, torch.Generator().manual_seed(0))
     seen = torch.rand(4, 7, 3, generator=torch.Generator().manual_seed(1)) - 0.5
     there = (seen[..., :2] - turn[:, None, :, 2]) @ torch.linalg.inv(turn[:, :, :2]).transpose(1, 2)
-    assert losses.equivariance(seen, there, turn) < 1e-6 < 0.01 < losses.equivariance(seen, seen[..., :2], turn)
+    assert (
+        losses.equivariance(seen, there, turn)
+        < 1e-6
+        < 0.01
+        < losses.equivariance(seen, seen[..., :2], turn)
+    )
     # the same convention as the picture's own turning: a bright spot at `seen` is found at `there`
     picture = torch.zeros(4, 1, 129, 129)
     x, y = ((seen[:, 0, :2] + 1) * 64).round().long().unbind(-1)
@@ -55,14 +63,20 @@ def test_keypoints_that_move_with_the_picture_cost_nothing():
 def test_turns_are_small_and_about_the_middle():
     turn = examples.random_turns(2000, torch.Generator().manual_seed(0))
     size = torch.linalg.det(turn[:, :, :2]).sqrt()
-    assert 0.83 < size.min() < 0.9 and 1.1 < size.max() < 1.17 and turn[..., 2].std() == pytest.approx(0.06, rel=0.1)
+    assert (
+        0.83 < size.min() < 0.9
+        and 1.1 < size.max() < 1.17
+        and turn[..., 2].std() == pytest.approx(0.06, rel=0.1)
+    )
     assert torch.atan2(turn[:, 1, 0], turn[:, 0, 0]).std() == pytest.approx(0.2, rel=0.1)
 
 
 def test_in_the_mirror_the_head_turns_to_the_other_side():
     frames = Corpus("samples").select(split="test", kind="probe")[0].frames()[:12]
-    pose, mirrored = (pose_from_landmarks(landmarks(np.ascontiguousarray(some)), (128, 128))
-                      for some in (frames, frames[:, :, ::-1]))
+    pose, mirrored = (
+        pose_from_landmarks(landmarks(np.ascontiguousarray(some)), (128, 128))
+        for some in (frames, frames[:, :, ::-1])
+    )
     difference = np.abs(mirrored - pose * examples.MIRRORED[POSE].numpy())
     assert np.median(difference[:, :3]) < 0.03 < np.abs(pose[:, 1:3]).max() / 3
     wrong = np.abs(mirrored - pose)
@@ -71,10 +85,16 @@ def test_in_the_mirror_the_head_turns_to_the_other_side():
 
 def test_half_of_the_pairs_are_mirrored_pictures_and_attributes_alike():
     ramp = torch.arange(64, dtype=torch.uint8).expand(2, 3, 64, 64)  # brighter to the right
-    I_src, Z_src, I_tgt, Z_tgt = examples.pair_batch([(ramp, torch.ones(2, 23))], 200, torch.Generator().manual_seed(0))
+    I_src, Z_src, I_tgt, Z_tgt = examples.pair_batch(
+        [(ramp, torch.ones(2, 23))], 200, torch.Generator().manual_seed(0)
+    )
     flipped = I_src[:, 0, 0, 0] > I_src[:, 0, 0, -1]
-    assert 0.4 < flipped.float().mean() < 0.6 and torch.equal(flipped, I_tgt[:, 0, 0, 0] > I_tgt[:, 0, 0, -1])
-    assert torch.equal(Z_src[:, POSE[1]] < 0, flipped) and torch.equal(Z_tgt[:, 0, POSE[3]] < 0, flipped)
+    assert 0.4 < flipped.float().mean() < 0.6 and torch.equal(
+        flipped, I_tgt[:, 0, 0, 0] > I_tgt[:, 0, 0, -1]
+    )
+    assert torch.equal(Z_src[:, POSE[1]] < 0, flipped) and torch.equal(
+        Z_tgt[:, 0, POSE[3]] < 0, flipped
+    )
     assert (Z_src[:, :18] == 1).all()
 
 
@@ -88,7 +108,11 @@ def test_a_window_of_attributes_is_centred_and_the_pose_is_the_middles():
     with torch.no_grad():
         still, moved, edge = torch.zeros(1, 3, 23), torch.zeros(1, 3, 23), torch.zeros(1, 3, 23)
         moved[0, 1, 18] = edge[0, 0, 18] = 0.4
-        code = G.motion(source, still)["target"], G.motion(source, moved)["target"], G.motion(source, edge)["target"]
+        code = (
+            G.motion(source, still)["target"],
+            G.motion(source, moved)["target"],
+            G.motion(source, edge)["target"],
+        )
         assert (code[1] - code[0]).abs().max() > 0.05 > (code[2] - code[0]).abs().max() > 0
         assert torch.equal(G.render(source, torch.zeros(1, 23)), G.render(source, still))
     with pytest.raises(InputError, match="3, 23"):
@@ -113,8 +137,10 @@ def test_training_with_a_window_leaves_out_the_probes():
 @pytest.mark.parametrize("term", losses.LAMBDAS)
 def test_each_term_can_be_switched_off_and_changes_the_network(term):
     def train(lambdas):
-        return training.train_generator(CLIPS[:2], TINY, steps=3, batch=2, adversarial_from=0.0, lambdas=lambdas,
-                                        progress=False)[0].state_dict()
+        return training.train_generator(
+            CLIPS[:2], TINY, steps=3, batch=2, adversarial_from=0.0, lambdas=lambdas, progress=False
+        )[0].state_dict()
+
     whole, without = train(None), train({term: 0.0})
     assert any(not torch.equal(a, b) for a, b in zip(whole.values(), without.values()))
 
@@ -129,13 +155,19 @@ def test_vgg19_is_read_as_torchvision_writes_it(tmp_path):
     torch.manual_seed(0)
     network = Vgg19()
     stored = {f"features.{name}": value for name, value in network.layers.state_dict().items()}
-    stored |= {"features.34.weight": torch.zeros(3), "classifier.0.weight": torch.zeros(2, 2)}  # what is not wanted
+    # what is not wanted
+    stored |= {"features.34.weight": torch.zeros(3), "classifier.0.weight": torch.zeros(2, 2)}
     torch.save(stored, tmp_path / "vgg19.pth")
     phi = load_vgg19(tmp_path / "vgg19.pth")
     image = torch.rand(2, 3, 64, 64, requires_grad=True)
     found = phi.features(image)
-    assert [tuple(level.shape[1:]) for level in found] == [(64, 64, 64), (128, 32, 32), (256, 16, 16), (512, 8, 8),
-                                                           (512, 4, 4)]
+    assert [tuple(level.shape[1:]) for level in found] == [
+        (64, 64, 64),
+        (128, 32, 32),
+        (256, 16, 16),
+        (512, 8, 8),
+        (512, 4, 4),
+    ]
     losses.perceptual([level.detach() * 2 for level in found], found).backward()
     assert image.grad.abs().sum() > 0 and not any(p.requires_grad for p in phi.parameters())
     (tmp_path / "cut.pth").write_bytes((tmp_path / "vgg19.pth").read_bytes()[:1000])
@@ -143,14 +175,18 @@ def test_vgg19_is_read_as_torchvision_writes_it(tmp_path):
     for name in ("cut.pth", "other.pth", "missing.pth"):
         with pytest.raises(InputError, match="VGG-19"):
             load_vgg19(tmp_path / name)
-    _, log = training.train_generator(CLIPS[:2], TINY, steps=1, batch=2, vgg=tmp_path / "vgg19.pth", progress=False)
+    _, log = training.train_generator(
+        CLIPS[:2], TINY, steps=1, batch=2, vgg=tmp_path / "vgg19.pth", progress=False
+    )
     assert np.isfinite(log[0]["loss"])
 
 
 def test_a_picture_of_samples_lies_beside_the_checkpoint(tmp_path):
     from PIL import Image
 
-    training.train_generator(CLIPS[:2], TINY, steps=2, batch=2, checkpoint=tmp_path / "run.checkpoint", progress=False)
+    training.train_generator(
+        CLIPS[:2], TINY, steps=2, batch=2, checkpoint=tmp_path / "run.checkpoint", progress=False
+    )
     grid = np.asarray(Image.open(tmp_path / "run.png"))
     assert grid.shape == (3 * 64, 2 * 64, 3)  # source, truth and ours; two clips
     frames = examples.generator_pairs(CLIPS[:1], 64)[0][0]
@@ -177,11 +213,18 @@ def test_two_processes_train_as_one(tmp_path):
     curves = []
     for devices in ("1", "2"):
         command = [sys.executable, str(tmp_path / "run.py"), str(Path(__file__).parent), devices]
-        out = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-                             timeout=300)
+        out = subprocess.run(
+            command,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
         assert out.returncode == 0, out.stderr[-2000:]
         curves.append(json.loads(out.stdout.strip().splitlines()[-1]))
-    assert len(curves[0]) == 4 and np.abs(np.subtract(*curves)).max() < 0.01 * np.abs(curves[0]).max()
+    assert (
+        len(curves[0]) == 4 and np.abs(np.subtract(*curves)).max() < 0.01 * np.abs(curves[0]).max()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -193,7 +236,10 @@ def stranger():
 def test_a_film_of_one_person_is_cut_into_what_is_learned_and_what_is_held_back(stranger, tmp_path):
     learned, held = examples.one_person(stranger, 64)
     whole = len(learned.frames()) + len(held.frames())
-    assert len(learned.frames()) == len(learned.animation()) == whole * 4 // 5 and len(held.animation()) >= whole / 5
+    assert (
+        len(learned.frames()) == len(learned.animation()) == whole * 4 // 5
+        and len(held.animation()) >= whole / 5
+    )
     assert examples.known_truth(learned) == {} and learned.frames().shape[1:] == (64, 64, 3)
     from dirfa_edu.video import read_mp4, write_mp4
 
@@ -207,11 +253,19 @@ def test_finetuning_goes_on_from_the_network_given_and_leaves_it_alone(stranger)
     torch.manual_seed(0)
     start = GenerationNetwork(TINY).eval()
     before = {name: x.clone() for name, x in start.state_dict().items()}
-    settings = {"validation": [held], "progress": False, "device": "cpu", "lambdas": {"adv": 0, "attr": 0}}
+    settings = {
+        "validation": [held],
+        "progress": False,
+        "device": "cpu",
+        "lambdas": {"adv": 0, "attr": 0},
+    }
     tuned, log = training.train_generator([learned], steps=1, lr=0.0, start=start, **settings)
-    assert all(torch.equal(x, tuned.state_dict()[name]) for name, x in before.items())  # lr 0: nothing but `start`
+    # lr 0: nothing but `start`
+    assert all(torch.equal(x, tuned.state_dict()[name]) for name, x in before.items())
     tuned, log = training.train_generator([learned], steps=60, lr=1e-3, start=start, **settings)
-    assert tuned.config == TINY and all(torch.equal(x, start.state_dict()[name]) for name, x in before.items())
+    assert tuned.config == TINY and all(
+        torch.equal(x, start.state_dict()[name]) for name, x in before.items()
+    )
     untuned = training.generator_gain(start, examples.generator_pairs([held], 64))
     assert log[-1]["psnr"] > untuned["psnr"] + 0.5
 
@@ -224,4 +278,12 @@ def test_the_command_tunes_the_shipped_generator_and_talks_with_it(stranger, tmp
     assert "dB before" in said and (tmp_path / "generator.safetensors").is_file()
     for wrong in ({"network": "mapper"}, {"finetune": tmp_path / "nobody.mp4"}):
         with pytest.raises(InputError):
-            cli.train(**{"network": "generator", "finetune": stranger, "steps": 2, "out": tmp_path, **wrong})
+            cli.train(
+                **{
+                    "network": "generator",
+                    "finetune": stranger,
+                    "steps": 2,
+                    "out": tmp_path,
+                    **wrong,
+                }
+            )

@@ -1,4 +1,6 @@
-"""Folders are recognised by a bounded look, searched in bounded memory, and bad entries are counted, not fatal."""
+"""Folders are recognised by a bounded look, searched in bounded memory, and bad entries are
+counted, not fatal."""
+
 import os
 import sys
 import time
@@ -7,9 +9,9 @@ import warnings
 
 import pytest
 
-from dirfa_edu import layouts
 from dirfa_edu.animation import write_openface
-from dirfa_edu.corpus import Corpus
+from dirfa_edu.data import layouts
+from dirfa_edu.data.corpus import Corpus
 from dirfa_edu.files import InputError
 
 HEADER = "frame, timestamp, AU01_r, AU02_r\n"
@@ -23,7 +25,9 @@ def put(path, text="x"):
 
 def found(root):
     skipped = {}
-    return list(layouts.find(str(root), skipped)), {reason: count for reason, (count, _) in skipped.items()}
+    return list(layouts.find(str(root), skipped)), {
+        reason: count for reason, (count, _) in skipped.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +48,9 @@ def test_a_hundred_thousand_clips_are_found_in_little_memory(big, capsys):
     corpus = Corpus(big, progress=False)
     count, peak = len(corpus), tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert time.process_time() - start < 40, "measured: 1 s, and several times that under tracemalloc"
+    assert time.process_time() - start < 40, (
+        "measured: 1 s, and several times that under tracemalloc"
+    )
     assert count == 100_000 and len({clip.name for clip in corpus}) == count
     assert peak < 100e6, f"{peak / 1e6:.0f} MB"
     assert capsys.readouterr().err == ""
@@ -56,15 +62,22 @@ def test_a_search_shows_progress_only_when_it_takes_long(tmp_path, monkeypatch, 
         write_openface(tmp_path / f"{n}.csv", [[0.0] * 23])
     assert len(Corpus(tmp_path)) == 4 and capsys.readouterr().err == ""
     look = layouts._is_track
-    monkeypatch.setattr(layouts, "_is_track", lambda *args: (time.sleep(.35), look(*args))[1])
+    monkeypatch.setattr(layouts, "_is_track", lambda *args: (time.sleep(0.35), look(*args))[1])
     assert len(Corpus(tmp_path, progress=False)) == 4 and capsys.readouterr().err == ""
     assert len(Corpus(tmp_path)) == 4 and "looking for clips" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("shape, path", [("voxceleb2", "dev/aac/id00012/v/00001.m4a"),
-                                         ("voxceleb2", "mp4/id00012/v/00001.mp4"), ("lrw", "ABOUT/val/ABOUT_00001.mp4"),
-                                         ("openface", "a/b/talk.csv"), ("openface", "ABOUT/val/OTHER_00001.mp4"),
-                                         ("openface", "id12/v/00001.mp4")])
+@pytest.mark.parametrize(
+    "shape, path",
+    [
+        ("voxceleb2", "dev/aac/id00012/v/00001.m4a"),
+        ("voxceleb2", "mp4/id00012/v/00001.mp4"),
+        ("lrw", "ABOUT/val/ABOUT_00001.mp4"),
+        ("openface", "a/b/talk.csv"),
+        ("openface", "ABOUT/val/OTHER_00001.mp4"),
+        ("openface", "id12/v/00001.mp4"),
+    ],
+)
 def test_shapes_are_known_by_their_paths(tmp_path, shape, path):
     put(tmp_path / path, HEADER)
     assert layouts.recognise(str(tmp_path)) == shape
@@ -88,19 +101,24 @@ def test_a_shape_is_known_after_a_bounded_look(big, monkeypatch):
     looked.clear()
     monkeypatch.setattr(layouts, "ENTRIES_TO_KNOW", 5)
     monkeypatch.setattr(layouts, "FOLDERS_TO_KNOW", 3)
-    assert layouts.recognise(str(big)) == "openface" and len(looked) <= 15, "three folders down there is no film yet"
+    assert layouts.recognise(str(big)) == "openface" and len(looked) <= 15, (
+        "three folders down there is no film yet"
+    )
 
 
 def test_what_cannot_be_used_is_passed_over_and_said_once(tmp_path, monkeypatch):
     root = tmp_path / "vox 2 é"
     put(root / "dev/mp4/id00001/vidéo ü/00001.mp4")
-    put(root / "dev/mp4/id00001/v/00001.mp4", "")                                   # empty
-    put(root / "dev/mp4/id00001/v/._00001.mp4")                                     # a Mac's shadow file
-    (root / "dev/mp4/id00001/v/00002.mp4").symlink_to(tmp_path / "gone.mp4")        # broken link
-    (root / "dev/mp4/id00001/v/00003.mp4").mkdir()                                  # a folder named like a film
-    put(root / "dev/mp4/id00002")                                                   # a file where a speaker should be
-    put(root / "dev/mp4/id00003/v/00001.mp4")                                       # in a folder nobody may read
-    put(root / "dev/aac", "no folder")                                              # no twin folder
+    put(root / "dev/mp4/id00001/v/00001.mp4", "")  # empty
+    put(root / "dev/mp4/id00001/v/._00001.mp4")  # a Mac's shadow file
+    (root / "dev/mp4/id00001/v/00002.mp4").symlink_to(tmp_path / "gone.mp4")  # broken link
+    # a folder named like a film
+    (root / "dev/mp4/id00001/v/00003.mp4").mkdir()
+    # a file where a speaker should be
+    put(root / "dev/mp4/id00002")
+    # in a folder nobody may read
+    put(root / "dev/mp4/id00003/v/00001.mp4")
+    put(root / "dev/aac", "no folder")  # no twin folder
     scandir = os.scandir
 
     def guarded(path):
@@ -110,11 +128,18 @@ def test_what_cannot_be_used_is_passed_over_and_said_once(tmp_path, monkeypatch)
 
     monkeypatch.setattr(os, "scandir", guarded)
     with pytest.warns(UserWarning, match="skipped 6 entries") as said:
-        clip, = Corpus(root).clips
-    assert clip.name == "id00001/vidéo ü/00001" and clip.video.is_file() and clip.audio == clip.video
+        (clip,) = Corpus(root).clips
+    assert (
+        clip.name == "id00001/vidéo ü/00001" and clip.video.is_file() and clip.audio == clip.video
+    )
     assert len(said) == 1
-    for words in ("an empty file (1", "a broken link (1", "a folder named like a file (1", "id00003",
-                  "a file where a folder is expected (2"):
+    for words in (
+        "an empty file (1",
+        "a broken link (1",
+        "a folder named like a file (1",
+        "id00003",
+        "a file where a folder is expected (2",
+    ):
         assert words in str(said[0].message)
     corpus = Corpus(root)
     with warnings.catch_warnings():
@@ -150,37 +175,56 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 
 
 def test_voxceleb2_splits_twins_and_speakers(tmp_path):
-    for path in ("dev/mp4/id00012/21Uxsk56VDQ/00001.mp4", "dev/aac/id00012/21Uxsk56VDQ/00001.m4a",
-                 "dev/mp4/id00012/21Uxsk56VDQ/00002.mp4", "test/mp4/id00017/01dfn2spqyE/00001.mp4"):
+    for path in (
+        "dev/mp4/id00012/21Uxsk56VDQ/00001.mp4",
+        "dev/aac/id00012/21Uxsk56VDQ/00001.m4a",
+        "dev/mp4/id00012/21Uxsk56VDQ/00002.mp4",
+        "test/mp4/id00017/01dfn2spqyE/00001.mp4",
+    ):
         put(tmp_path / path)
     put(tmp_path / "dev/mp4/id00012/21Uxsk56VDQ/00002.csv", HEADER)
     (a, b, c), _ = found(tmp_path)
     assert [row["split"] for row in (a, b, c)] == ["train", "train", "test"]
     assert a["audio"].endswith("dev/aac/id00012/21Uxsk56VDQ/00001.m4a") and a["csv"] is None
     assert b["audio"] == b["video"] and b["csv"].endswith("00002.csv")
-    assert found(tmp_path / "test/mp4")[0][0]["split"] == "test", "the folder above the speakers is asked, not the root"
+    assert found(tmp_path / "test/mp4")[0][0]["split"] == "test", (
+        "the folder above the speakers is asked, not the root"
+    )
     assert found(tmp_path / "test/mp4/id00017")[0][0]["actor"] == "id00017"
 
 
-@pytest.mark.parametrize("lines", ["VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set \nid00012 ,n000012 ,m ,test \n"
-                                   "id00017 ,n000017 ,m ,dev \n",
-                                   "VoxCeleb2_ID\tVGGFace2_ID\tGender\tSet\nid00012\tn000012\tm\ttest\n"])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        "VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set \nid00012 ,n000012 ,m ,test \n"
+        "id00017 ,n000017 ,m ,dev \n",
+        "VoxCeleb2_ID\tVGGFace2_ID\tGender\tSet\nid00012\tn000012\tm\ttest\n",
+    ],
+)
 def test_the_official_list_decides_the_split(tmp_path, lines):
     put(tmp_path / "mp4/id00012/v/00001.mp4")
     put(tmp_path / "mp4/id00017/v/00001.mp4")
-    assert {row["split"] for row in found(tmp_path)[0]} == {"train"}, "no list, no folder dev or test"
+    assert {row["split"] for row in found(tmp_path)[0]} == {"train"}, (
+        "no list, no folder dev or test"
+    )
     put(tmp_path / "vox2_meta.csv", lines)
-    assert {row["actor"]: row["split"] for row in found(tmp_path)[0]} == {"id00012": "test", "id00017": "train"}
+    assert {row["actor"]: row["split"] for row in found(tmp_path)[0]} == {
+        "id00012": "test",
+        "id00017": "train",
+    }
 
 
 def test_lrw_words_and_splits(tmp_path):
     for split in layouts.SPLITS:
         put(tmp_path / f"lipread_mp4/ABOUT/{split}/ABOUT_00001.mp4")
         put(tmp_path / f"lipread_mp4/ABOUT/{split}/ABOUT_00001.txt")
-        put(tmp_path / f"lipread_mp4/ABOUT/{split}/ABOVE_00001.mp4")                # in another word's folder
+        put(tmp_path / f"lipread_mp4/ABOUT/{split}/ABOVE_00001.mp4")  # in another word's folder
     rows, _ = found(tmp_path)
     assert {(row["text"], row["split"], row["name"]) for row in rows} == {
-        ("ABOUT", "train", "ABOUT_00001"), ("ABOUT", "val", "val/ABOUT_00001"), ("ABOUT", "test", "test/ABOUT_00001")}
+        ("ABOUT", "train", "ABOUT_00001"),
+        ("ABOUT", "val", "val/ABOUT_00001"),
+        ("ABOUT", "test", "test/ABOUT_00001"),
+    }
 
 
 def test_openface_takes_films_and_sound_beside_the_csv(tmp_path):

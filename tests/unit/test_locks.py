@@ -36,14 +36,17 @@ def test_every_dependency_of_the_package_is_locked():
     locked = {normal(line) for line in pins("requirements.lock")}
     assert {normal(line) for line in project["dependencies"]} <= locked
     both = locked | {normal(line) for line in pins("requirements-dev.lock")}
-    both |= {normal(pin) for pin in re.findall(r"[\w-]+==[\d.]+", (ROOT / "Makefile").read_text())}  # make bench
+    # make bench
+    both |= {normal(pin) for pin in re.findall(r"[\w-]+==[\d.]+", (ROOT / "Makefile").read_text())}
     for extra in project["optional-dependencies"].values():
         assert {normal(line) for line in extra} <= both
 
 
 def test_torch_is_pinned_first_without_a_build_and_no_cuda_package_is_locked():
     assert pins("requirements.lock")[0] == "torch==2.13.0"
-    assert not [line for line in pins("requirements.lock") if re.match("nvidia|triton|cuda", line.lower())]
+    assert not [
+        line for line in pins("requirements.lock") if re.match("nvidia|triton|cuda", line.lower())
+    ]
 
 
 def test_no_package_is_pinned_twice():
@@ -52,7 +55,9 @@ def test_no_package_is_pinned_twice():
 
 
 def test_the_files_the_demo_starts_from_are_shipped():
-    defaults = dict(re.findall(r"^(SPEECH|PORTRAIT) \?= (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    defaults = dict(
+        re.findall(r"^(SPEECH|PORTRAIT) \?= (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    )
     assert set(defaults) == {"SPEECH", "PORTRAIT"}
     for path in defaults.values():
         assert (ROOT / path).is_file(), path

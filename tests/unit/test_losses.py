@@ -19,12 +19,15 @@ def test_cross_entropy_is_the_mean_of_minus_log_p():
 
 def test_uniform_prediction_costs_log_d_and_padding_costs_nothing():
     y = torch.zeros(1, 4, 23, dtype=torch.long)
-    assert losses.cross_entropy(torch.zeros(1, 4, 23, 500), y).item() == pytest.approx(math.log(500), rel=1e-5)
+    assert losses.cross_entropy(torch.zeros(1, 4, 23, 500), y).item() == pytest.approx(
+        math.log(500), rel=1e-5
+    )
     logits = torch.randn(1, 4, 23, 7, generator=torch.Generator().manual_seed(1))
     padded = y.clone()
     padded[:, 2:] = -100
     assert losses.cross_entropy(logits, padded).item() == pytest.approx(
-        losses.cross_entropy(logits[:, :2], y[:, :2]).item(), rel=1e-5)
+        losses.cross_entropy(logits[:, :2], y[:, :2]).item(), rel=1e-5
+    )
 
 
 def test_ordinal_targets_are_gaussians_that_leave_bin_0_alone():
@@ -35,21 +38,32 @@ def test_ordinal_targets_are_gaussians_that_leave_bin_0_alone():
     for row, true in zip(logits.reshape(-1, D), y.flatten().tolist()):
         if true < 0:
             continue
-        target = torch.tensor([0.0 if d == 0 or abs(d - true) > 5 else math.exp(-0.5 * ((d - true) / width) ** 2)
-                               for d in range(D)])
+        target = torch.tensor(
+            [
+                0.0 if d == 0 or abs(d - true) > 5 else math.exp(-0.5 * ((d - true) / width) ** 2)
+                for d in range(D)
+            ]
+        )
         if true == 0:
             target = torch.eye(D)[0]
         total -= (target / target.sum() * torch.log_softmax(row, 0)).sum().item()
         count += 1
-    assert losses.cross_entropy(logits, y, ordinal=width).item() == pytest.approx(total / count, rel=1e-5)
+    assert losses.cross_entropy(logits, y, ordinal=width).item() == pytest.approx(
+        total / count, rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("ordinal", [0.0, 1.5])
 @pytest.mark.parametrize("reach", [None, 2, 20])
-def test_the_loss_attribute_by_attribute_has_value_and_gradients_of_the_loss_in_one_piece(ordinal, reach):
+def test_the_loss_attribute_by_attribute_has_value_and_gradients_of_the_loss_in_one_piece(
+    ordinal, reach
+):
     g = torch.Generator().manual_seed(0)
     B, T, d, D = 3, 20, 6, 9
-    y, previous = torch.randint(0, D, (B, T, 23), generator=g), torch.randint(0, D + 1, (B, T, 23), generator=g)
+    y, previous = (
+        torch.randint(0, D, (B, T, 23), generator=g),
+        torch.randint(0, D + 1, (B, T, 23), generator=g),
+    )
     y[1, 15:] = -100
     found = []
     for sliced in (True, False):
@@ -57,14 +71,22 @@ def test_the_loss_attribute_by_attribute_has_value_and_gradients_of_the_loss_in_
         sizes = (B, T, d), (d, 23 * D), (23 * D,), (B, T, 23, 2 * (reach or 0) + 1)
         x, W, b, steps = (torch.randn(*size, generator=g).requires_grad_() for size in sizes)
         if sliced:
-            loss = losses.head_cross_entropy(x, W, b, y, ordinal, *((steps, previous) if reach else ()))
+            loss = losses.head_cross_entropy(
+                x, W, b, y, ordinal, *((steps, previous) if reach else ())
+            )
         else:
             logits = (x @ W + b).view(B, T, 23, D)
             if reach:  # one bin after the other, by hand
-                extra = [[0 if p == D or abs(d - p) > reach else row[d - p + reach] for d in range(D)]
-                         for p, row in zip(previous.flatten().tolist(), steps.view(-1, 2 * reach + 1))]
-                logits = logits + torch.stack([torch.stack([torch.as_tensor(e, dtype=torch.float32) for e in row])
-                                               for row in extra]).view(B, T, 23, D)
+                extra = [
+                    [0 if p == D or abs(d - p) > reach else row[d - p + reach] for d in range(D)]
+                    for p, row in zip(previous.flatten().tolist(), steps.view(-1, 2 * reach + 1))
+                ]
+                logits = logits + torch.stack(
+                    [
+                        torch.stack([torch.as_tensor(e, dtype=torch.float32) for e in row])
+                        for row in extra
+                    ]
+                ).view(B, T, 23, D)
             loss = losses.cross_entropy(logits, y, ordinal)
         (3 * loss).backward()
         found.append([loss, x.grad, W.grad, b.grad] + ([steps.grad] if reach else []))
@@ -83,7 +105,9 @@ def test_in_half_precision_the_loss_is_summed_in_full_and_teaches_the_same():
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             loss = losses.head_cross_entropy(*parts, y)
         loss.backward()
-        assert loss.dtype == torch.float32 and all(part.grad.dtype == torch.float32 for part in parts)
+        assert loss.dtype == torch.float32 and all(
+            part.grad.dtype == torch.float32 for part in parts
+        )
         found.append([loss.item()] + [part.grad for part in parts])
     assert found[0][0] != found[1][0] == pytest.approx(found[0][0], rel=2e-3)
     for full, rough in zip(found[0][1:], found[1][1:]):
@@ -94,14 +118,21 @@ def test_ordinal_targets_forgive_a_near_miss_more_than_a_far_one():
     y = torch.full((1, 1, 23), 250)
     near, far = torch.zeros(1, 1, 23, 500), torch.zeros(1, 1, 23, 500)
     near[..., 252], far[..., 300] = 5.0, 5.0
-    assert losses.cross_entropy(near, y, ordinal=2.0) < losses.cross_entropy(far, y, ordinal=2.0) - 0.3
-    assert losses.cross_entropy(near, y).item() == pytest.approx(losses.cross_entropy(far, y).item())
+    assert (
+        losses.cross_entropy(near, y, ordinal=2.0) < losses.cross_entropy(far, y, ordinal=2.0) - 0.3
+    )
+    assert losses.cross_entropy(near, y).item() == pytest.approx(
+        losses.cross_entropy(far, y).item()
+    )
 
 
 def test_lsgan_has_its_minimum_at_the_right_labels():
-    real, fake = torch.full((4,), 0.3, requires_grad=True), torch.full((4,), 0.6, requires_grad=True)
+    real, fake = (
+        torch.full((4,), 0.3, requires_grad=True),
+        torch.full((4,), 0.6, requires_grad=True),
+    )
     loss = losses.lsgan_discriminator(real, fake)
-    assert loss.item() == pytest.approx(0.5 * 0.7 ** 2 + 0.5 * 0.6 ** 2)
+    assert loss.item() == pytest.approx(0.5 * 0.7**2 + 0.5 * 0.6**2)
     loss.backward()
     assert (real.grad < 0).all() and (fake.grad > 0).all()  # real goes up to 1, fake goes down to 0
     assert losses.lsgan_discriminator(torch.ones(3), torch.zeros(3)).item() == 0
@@ -110,7 +141,10 @@ def test_lsgan_has_its_minimum_at_the_right_labels():
 def test_the_generator_wants_what_the_discriminator_calls_real():
     fake = torch.full((4,), 0.2, requires_grad=True)
     loss = losses.lsgan_generator(fake)
-    assert loss.item() == pytest.approx(0.5 * 0.8 ** 2) and losses.lsgan_generator(torch.ones(3)).item() == 0
+    assert (
+        loss.item() == pytest.approx(0.5 * 0.8**2)
+        and losses.lsgan_generator(torch.ones(3)).item() == 0
+    )
     loss.backward()
     assert (fake.grad < 0).all()
     # Eq. 8 as printed has its minimum for G at 1 for "fake": the two must not be confused
@@ -122,14 +156,17 @@ def test_perceptual_is_zero_on_equal_features_and_blind_to_level_size():
     b = [x + 0.1 for x in a]
     assert losses.perceptual(a, a).item() == 0
     assert losses.perceptual([a[0] * 50, a[1]], [b[0] * 50, b[1]]).item() == pytest.approx(
-        losses.perceptual(a, b).item(), rel=1e-4)
+        losses.perceptual(a, b).item(), rel=1e-4
+    )
 
 
 def test_perceptual_weighs_pictures_and_levels_alike_and_is_a_share_of_the_targets_features():
     faint, strong = torch.full((1, 4, 8, 8), 0.1), torch.full((1, 4, 8, 8), 10.0)
     target = [torch.cat([faint, strong]), torch.cat([strong, faint])[..., :2]]
     generated = [torch.cat([1.2 * faint, 0.6 * strong]), torch.cat([1.1 * strong, faint])[..., :2]]
-    assert losses.perceptual(target, generated).item() == pytest.approx((0.2 + 0.4 + 0.1 + 0) / 4, rel=1e-4)
+    assert losses.perceptual(target, generated).item() == pytest.approx(
+        (0.2 + 0.4 + 0.1 + 0) / 4, rel=1e-4
+    )
     dark = [torch.zeros(1, 4, 8, 8)]
     assert losses.perceptual(dark, dark).item() == 0  # features that are all 0 divide nothing by 0
 
@@ -144,7 +181,8 @@ def test_attribute_loss_is_the_squared_norm_averaged_over_the_batch():
 def test_objective_is_eq_7():
     adv, rec, attr = torch.tensor(0.5), torch.tensor(0.2), torch.tensor(3.0)
     assert losses.generator_objective(adv, rec, attr, 10, 2).item() == pytest.approx(0.5 + 2 + 6)
-    assert losses.generator_objective(adv, rec, attr, 10, 2, 0).item() == pytest.approx(2 + 6)  # L_adv switched off
+    # L_adv switched off
+    assert losses.generator_objective(adv, rec, attr, 10, 2, 0).item() == pytest.approx(2 + 6)
 
 
 def test_weights_change_one_by_one_and_a_weight_that_makes_no_sense_is_named():
@@ -172,7 +210,7 @@ def test_pixel_loss_is_the_sum_of_its_parts():
         return error.mean() + error[..., 8:24, 8:24].mean()
 
     error = (target - generated).abs()
-    expected = weighed(error + 4 * error ** 2)
+    expected = weighed(error + 4 * error**2)
     for n in (2, 4):
         small = [x.view(2, 3, 32 // n, n, 32 // n, n).mean((3, 5)) for x in (target, generated)]
         expected = expected + (small[0] - small[1]).abs().mean()
@@ -185,26 +223,38 @@ def test_a_kept_picture_still_teaches_the_painter_and_a_saturated_choice_costs()
     g = torch.Generator().manual_seed(0)
     target = torch.rand(1, 3, 32, 32, generator=g)
     painted = torch.full_like(target, 0.5, requires_grad=True)
-    keep = torch.full((1, 1, 32, 32), 30.0, requires_grad=True)  # sigmoid(30): all is kept, the picture is perfect
+    # sigmoid(30): all is kept, the picture is perfect
+    keep = torch.full((1, 1, 32, 32), 30.0, requires_grad=True)
     losses.layered(target, target, painted, keep).backward()
     assert painted.grad.abs().mean() > 0 and (keep.grad > 0).all()
     assert losses.layered(target, target, target, torch.zeros(1)).item() == 0
     # half the painted layer's own loss, and a thousandth of the choice's square
     other = painted.detach()
     assert losses.layered(target, other, other, torch.full((2,), 3.0)).item() == pytest.approx(
-        1.5 * losses.pixel(target, other).item() + 0.009, rel=1e-5)
+        1.5 * losses.pixel(target, other).item() + 0.009, rel=1e-5
+    )
 
 
 def test_keypoints_within_a_third_of_a_unit_push_each_other_away_wherever_they_are():
-    points = torch.tensor([[[0.0, 0, 0], [0, 0.3, 0], [0, 0, 1], [2, 2, 2]],
-                           [[0.0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 2, 2]]])  # two of 6 + 6 pairs are near
+    points = torch.tensor(
+        [
+            [[0.0, 0, 0], [0, 0.3, 0], [0, 0, 1], [2, 2, 2]],
+            # two of 6 + 6 pairs are near
+            [[0.0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 2, 2]],
+        ]
+    )
     for place in (torch.zeros(3), torch.tensor([1.0, -2, 3])):
-        assert losses.keypoint_spread(points + place).item() == pytest.approx((0.01 + 0.1) / 12, rel=1e-4)
-        assert losses.keypoint_spread(points + place, apart=0.5).item() == pytest.approx((0.41 + 0.5) / 12, rel=1e-4)
+        assert losses.keypoint_spread(points + place).item() == pytest.approx(
+            (0.01 + 0.1) / 12, rel=1e-4
+        )
+        assert losses.keypoint_spread(points + place, apart=0.5).item() == pytest.approx(
+            (0.41 + 0.5) / 12, rel=1e-4
+        )
 
 
 def test_keypoints_that_turn_with_the_picture_cost_nothing_and_others_their_distance():
-    turn = torch.tensor([[[0.0, -1, 0.2], [1, 0, -0.1]]])  # the place (x, y) shows the place (-y + .2, x - .1)
+    # the place (x, y) shows the place (-y + .2, x - .1)
+    turn = torch.tensor([[[0.0, -1, 0.2], [1, 0, -0.1]]])
     turned = torch.tensor([[[0.3, 0.4, 0.9], [0.0, 0.0, 0.5]]])
     seen = torch.tensor([[[-0.2, 0.2, 0.1], [0.2, -0.1, -0.7]]])
     assert losses.equivariance(seen, turned, turn).item() == pytest.approx(0, abs=1e-6)

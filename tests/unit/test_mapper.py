@@ -6,17 +6,27 @@ import numpy as np
 import pytest
 import torch
 
-from dirfa_edu import frame
 from dirfa_edu.discretize import Discretizer
+from dirfa_edu.fast import step as frame
 from dirfa_edu.files import InputError
 from dirfa_edu.losses import cross_entropy
-from dirfa_edu.mapper import NO_AUDIO, Block, MapperConfig, MappingNetwork, load_mapper, save_mapper, with_steepness
+from dirfa_edu.mapper import (
+    NO_AUDIO,
+    Block,
+    MapperConfig,
+    MappingNetwork,
+    load_mapper,
+    save_mapper,
+    with_steepness,
+)
 from dirfa_edu.masks import temporally_biased_mask
 
 
 def network(**settings) -> MappingNetwork:
     torch.manual_seed(0)
-    made = MappingNetwork(MapperConfig(**{"bins": 12, "tau": 6, "d_model": 32, "layers": 2, "heads": 4, **settings}))
+    made = MappingNetwork(
+        MapperConfig(**{"bins": 12, "tau": 6, "d_model": 32, "layers": 2, "heads": 4, **settings})
+    )
     made.discretizer = Discretizer(np.zeros(23), np.ones(23), made.config.bins)
     return made.eval()
 
@@ -40,8 +50,17 @@ def test_ring_cache_equals_full_recompute_across_the_wrap(layers, bias, inside):
     assert full.std() > 1e-3
 
 
-@pytest.mark.parametrize("change", [{}, {"reach": 0}, {"bias": "sinusoidal"}, {"history": False},
-                                    {"bias": "single", "bias_inside": True}, {"probabilistic": False}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {},
+        {"reach": 0},
+        {"bias": "sinusoidal"},
+        {"history": False},
+        {"bias": "single", "bias_inside": True},
+        {"probabilistic": False},
+    ],
+)
 @pytest.mark.parametrize("B", [1, 4])
 def test_frame_by_frame_one_face_and_several_are_the_network(change, B):
     net, (A, y) = network(layers=2, **change), clip()
@@ -49,16 +68,24 @@ def test_frame_by_frame_one_face_and_several_are_the_network(change, B):
     with torch.no_grad():
         for weight in net.parameters():  # nothing is left at zero or one
             weight.add_(0.1 * torch.randn(weight.shape, generator=noise))
-        A = torch.cat([A, A.flip(1)])[:max(1, B // 2)]  # each sound for two rows
+        A = torch.cat([A, A.flip(1)])[: max(1, B // 2)]  # each sound for two rows
         A[:, 3:6] = NO_AUDIO
         y = torch.cat([y, *torch.randint(0, 12, (B - 1, 1, *y.shape[1:]), generator=noise)])
-        marks, weights, rings = torch.rand(25, 23, generator=noise) < 0.3, frame.views(net, B), net.new_rings(B)
+        marks, weights, rings = (
+            torch.rand(25, 23, generator=noise) < 0.3,
+            frame.views(net, B),
+            net.new_rings(B),
+        )
         full = net(A.repeat_interleave(B // len(A), dim=0), y, pinned=marks.expand(B, -1, -1))
         steps = [net.step(A[:, t], y[:, t], rings, t, marks[t], weights) for t in range(25)]
         torch.testing.assert_close(torch.stack(steps, dim=1), full, atol=1e-5, rtol=1e-5)
         net.head.bias.add_(1)  # a view, not a copy: what is learned later counts
-        torch.testing.assert_close(net.step(A[:, 24], y[:, 24], rings, 24, marks[24], weights), full[:, 24] + 1,
-                                   atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(
+            net.step(A[:, 24], y[:, 24], rings, 24, marks[24], weights),
+            full[:, 24] + 1,
+            atol=1e-5,
+            rtol=1e-5,
+        )
 
 
 @pytest.mark.parametrize("inside", [False, True])
@@ -85,7 +112,9 @@ def test_marks_of_pinned_attributes_are_read_alike_frame_by_frame_and_at_once():
     marks = torch.rand(1, 25, 23, generator=torch.Generator().manual_seed(2)) < 0.3
     with torch.no_grad():
         full, rings = net(A, y, pinned=marks)[0], net.new_rings(1)
-        steps = torch.stack([net.step(A[:, t], y[:, t], rings, t, marks[0, t])[0] for t in range(25)])
+        steps = torch.stack(
+            [net.step(A[:, t], y[:, t], rings, t, marks[0, t])[0] for t in range(25)]
+        )
         assert (full - steps).abs().max() < 1e-5 < 0.01 < (full - net(A, y)[0]).abs().max()
         assert torch.equal(net(A, y), net(A, y, pinned=torch.zeros(1, 25, 23)))
 
@@ -108,24 +137,29 @@ def test_l_banded_layers_see_l_times_tau_minus_one_frames_back(layers):
     net(A, y)[0, 39].sum().backward()
     seen = A.grad[0].abs().sum(-1) > 0
     reach = layers * (6 - 1)
-    assert seen[39 - reach] and not seen[:39 - reach].any()
+    assert seen[39 - reach] and not seen[: 39 - reach].any()
 
 
 def test_one_layer_is_eq_1_written_out():
     block = Block(MapperConfig(d_model=8, heads=2, dropout=0.0)).eval()
-    x, M = torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(2)), temporally_biased_mask(5, 2, 3)
+    x, M = (
+        torch.randn(1, 5, 8, generator=torch.Generator().manual_seed(2)),
+        temporally_biased_mask(5, 2, 3),
+    )
     h = block.norm_attention(x)[0]
     W, b = block.qkv.weight.T, block.qkv.bias
     heads = []
     for i in range(2):
         cut = slice(4 * i, 4 * i + 4)
-        Q, K, V = (h @ W[8 * n:8 * n + 8][cut].T + b[8 * n:8 * n + 8][cut] for n in range(3))
+        Q, K, V = (h @ W[8 * n : 8 * n + 8][cut].T + b[8 * n : 8 * n + 8][cut] for n in range(3))
         heads.append(torch.softmax(Q @ K.T / math.sqrt(4) + M[i], -1) @ V)
     out = x[0] + block.out(torch.cat(heads, -1))
     out = out + block.feed(block.norm_feed(out))
     assert torch.allclose(block(x, M)[0], out, atol=1e-6)
     weights, _ = block.attend(x, M)
-    assert torch.allclose(weights.sum(-1), torch.ones(1, 2, 5), atol=1e-6) and weights[0, 0, 0, 1] == 0
+    assert (
+        torch.allclose(weights.sum(-1), torch.ones(1, 2, 5), atol=1e-6) and weights[0, 0, 0, 1] == 0
+    )
 
 
 def test_the_start_token_is_no_bin():
@@ -149,10 +183,13 @@ def test_steps_from_the_last_bin_move_with_it():
     net, (A, y) = network(reach=3), clip()
     plain = network(reach=0)
     assert not any(name.startswith("steps") for name in plain.state_dict())
-    plain.load_state_dict({name: part for name, part in net.state_dict().items() if not name.startswith("steps")})
+    plain.load_state_dict(
+        {name: part for name, part in net.state_dict().items() if not name.startswith("steps")}
+    )
     with torch.no_grad():
         net.steps.weight.zero_(), net.steps.bias.zero_()
-        net.steps.bias.view(23, 7)[5] = torch.arange(1.0, 8.0)  # of attribute 5, whatever the audio: steps -3 .. 3
+        # of attribute 5, whatever the audio: steps -3 .. 3
+        net.steps.bias.view(23, 7)[5] = torch.arange(1.0, 8.0)
         extra = (net(A, y) - plain(A, y))[0]  # (T, 23, D)
     for t, last in enumerate(y[0, :, 5].tolist()):
         wanted = [d - last + 4 if abs(d - last) <= 3 and last < 12 else 0 for d in range(12)]
@@ -165,14 +202,19 @@ def test_given_the_true_bins_the_network_returns_eq_5():
     target = (y + 1) % 12
     target[:, -3:] = -100
     for ordinal in (0.0, 1.0):
-        assert torch.isclose(net(A, y, target, ordinal), cross_entropy(net(A, y), target, ordinal), rtol=1e-5)
+        assert torch.isclose(
+            net(A, y, target, ordinal), cross_entropy(net(A, y), target, ordinal), rtol=1e-5
+        )
     net, target = network(probabilistic=False), y.clamp(max=11)
-    assert torch.isclose(net(A, y, target), (net(A, y) - (target + 0.5) / 12).square().mean(), rtol=1e-5)
+    assert torch.isclose(
+        net(A, y, target), (net(A, y) - (target + 0.5) / 12).square().mean(), rtol=1e-5
+    )
 
 
 def test_whitened_audio_has_one_variance_in_every_direction_that_is_no_noise():
     net, g = network(), torch.Generator().manual_seed(0)
-    A = torch.randn(3000, 5, generator=g) @ torch.randn(5, 400, generator=g) + 0.3  # 395 directions without life
+    # 395 directions without life
+    A = torch.randn(3000, 5, generator=g) @ torch.randn(5, 400, generator=g) + 0.3
     net.whiten(A)
     white = (A - net.audio_mean) @ net.audio_whiten
     variance = torch.linalg.eigvalsh(torch.cov(white.T))
@@ -200,10 +242,12 @@ def test_saved_weights_load_and_damaged_ones_are_refused(tmp_path):
     net, (A, y) = network(), clip()
     save_mapper(tmp_path / "m.safetensors", net)
     again = load_mapper(tmp_path / "m.safetensors")
-    assert again.config == net.config and np.array_equal(again.discretizer.high, net.discretizer.high)
+    assert again.config == net.config and np.array_equal(
+        again.discretizer.high, net.discretizer.high
+    )
     assert torch.allclose(again(A, y), net(A, y), atol=0.02)  # fp16 on disk
     whole = (tmp_path / "m.safetensors").read_bytes()
-    (tmp_path / "cut.safetensors").write_bytes(whole[:len(whole) // 2])
+    (tmp_path / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="whole safetensors"):
         load_mapper(tmp_path / "cut.safetensors")
     with pytest.raises(InputError, match="no weights"):

@@ -22,7 +22,9 @@ def test_psnr_closed_forms():
     assert metrics.psnr(black, np.full_like(black, 0.01)) == pytest.approx(40)
     # noise of standard deviation s has MSE s^2: -20 log10 s
     noisy = 0.5 + 0.05 * rng().standard_normal((256, 256))
-    assert metrics.psnr(np.full((256, 256), 0.5), noisy) == pytest.approx(-20 * np.log10(0.05), abs=0.1)
+    assert metrics.psnr(np.full((256, 256), 0.5), noisy) == pytest.approx(
+        -20 * np.log10(0.05), abs=0.1
+    )
 
 
 def test_psnr_of_uint8_equals_psnr_of_floats_and_is_symmetric():
@@ -42,8 +44,15 @@ def test_psnr_in_uint8_would_flatter_unrelated_pictures():
     assert metrics.psnr(a, b) == pytest.approx(10 * np.log10(6), abs=0.1)
 
 
-@pytest.mark.parametrize("a, b", [(np.zeros((4, 4)), np.zeros((4, 5))), (np.zeros((4, 4)), np.full((4, 4), 200.0)),
-                                  (np.zeros((4, 4)), np.full((4, 4), np.nan)), (np.zeros((0, 4)), np.zeros((0, 4)))])
+@pytest.mark.parametrize(
+    "a, b",
+    [
+        (np.zeros((4, 4)), np.zeros((4, 5))),
+        (np.zeros((4, 4)), np.full((4, 4), 200.0)),
+        (np.zeros((4, 4)), np.full((4, 4), np.nan)),
+        (np.zeros((0, 4)), np.zeros((0, 4))),
+    ],
+)
 def test_psnr_refuses(a, b):
     with pytest.raises(InputError):
         metrics.psnr(a, b)
@@ -63,7 +72,9 @@ def test_ssim_closed_forms():
     assert metrics.ssim(image, image) == pytest.approx(1)
     # two flat pictures: contrast terms cancel, the luminance term is left
     a, b = np.full((16, 16), 0.2), np.full((16, 16), 0.6)
-    assert metrics.ssim(a, b) == pytest.approx((2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4), rel=1e-6)
+    assert metrics.ssim(a, b) == pytest.approx(
+        (2 * 0.2 * 0.6 + 1e-4) / (0.2**2 + 0.6**2 + 1e-4), rel=1e-6
+    )
     # an inverted picture has the opposite structure
     grey = 0.5 + 0.2 * (image[..., 0] - 0.5)
     assert metrics.ssim(grey, 1 - grey) < 0
@@ -76,24 +87,38 @@ def test_ssim_equals_a_direct_window_loop():
     values = []
     for i in range(4):
         for j in range(3):
-            x, y = a[i:i + 11, j:j + 11], b[i:i + 11, j:j + 11]
+            x, y = a[i : i + 11, j : j + 11], b[i : i + 11, j : j + 11]
             mx, my = (w * x).sum(), (w * y).sum()
-            vx, vy, c = (w * (x - mx) ** 2).sum(), (w * (y - my) ** 2).sum(), (w * (x - mx) * (y - my)).sum()
-            values.append((2 * mx * my + 1e-4) * (2 * c + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4)))
+            vx, vy, c = (
+                (w * (x - mx) ** 2).sum(),
+                (w * (y - my) ** 2).sum(),
+                (w * (x - mx) * (y - my)).sum(),
+            )
+            values.append(
+                (2 * mx * my + 1e-4) * (2 * c + 9e-4) / ((mx**2 + my**2 + 1e-4) * (vx + vy + 9e-4))
+            )
     assert metrics.ssim(a, b) == pytest.approx(np.mean(values), rel=1e-9)
 
 
 def test_ssim_needs_two_pictures_of_one_shape_and_11_pixels():
     assert metrics.ssim(np.ones((11, 12)), np.ones((11, 12))) == pytest.approx(1)
-    for a, b in (((10, 20), (10, 20)), ((20, 10), (20, 10)), ((12, 12), (12, 13)), ((12, 12, 3), (12, 12)),
-                 ((12, 12, 3, 2), (12, 12, 3, 2))):
+    for a, b in (
+        ((10, 20), (10, 20)),
+        ((20, 10), (20, 10)),
+        ((12, 12), (12, 13)),
+        ((12, 12, 3), (12, 12)),
+        ((12, 12, 3, 2), (12, 12, 3, 2)),
+    ):
         with pytest.raises(InputError, match="11 px"):
             metrics.ssim(np.zeros(a), np.zeros(b))
 
 
 # ---- ACD ----
 def test_acd_of_faces_in_a_plane(monkeypatch):
-    monkeypatch.setattr(metrics, "embeddings", lambda frames: np.asarray(frames, float)[:, 0, 0, :2])  # red and green
+    # red and green
+    monkeypatch.setattr(
+        metrics, "embeddings", lambda frames: np.asarray(frames, float)[:, 0, 0, :2]
+    )
     pictures = np.zeros((3, 4, 4, 3), np.uint8)
     pictures[1, ..., :2], pictures[2, ..., :2] = (3, 4), (0, 5)
     assert metrics.acd(pictures[0], pictures[1:]) == pytest.approx(5)  # (5 + 5) / 2
@@ -106,14 +131,18 @@ def test_acd_of_faces_in_a_plane(monkeypatch):
 
 
 def test_pairwise_distances_do_not_wrap_and_a_single_row_is_at_none():
-    assert metrics.mean_pairwise(np.array([[0], [3], [250]], np.uint8)) == pytest.approx((3 + 250 + 247) / 3)
+    assert metrics.mean_pairwise(np.array([[0], [3], [250]], np.uint8)) == pytest.approx(
+        (3 + 250 + 247) / 3
+    )
     with np.errstate(all="raise"):
         assert metrics.mean_pairwise(np.ones((1, 4))) == 0
 
 
 def test_embeddings_are_of_the_faces_that_are_found_and_tell_people_apart():
-    anna, ben = ((imread(data_path("portraits") / f"{name}.png")[..., :3] * 255).astype(np.uint8)
-                 for name in ("anna", "ben"))
+    anna, ben = (
+        (imread(data_path("portraits") / f"{name}.png")[..., :3] * 255).astype(np.uint8)
+        for name in ("anna", "ben")
+    )
     found = metrics.embeddings([anna, anna[:, ::-1], 0 * anna, ben])  # the black frame has no face
     assert found.shape == (3, 128)
     apart = np.linalg.norm(found[:, None] - found, axis=2)
@@ -169,8 +198,14 @@ def test_lmd_skips_frames_without_a_face_and_drops_depth():
         metrics.lmd(a, np.full_like(a, np.nan))
 
 
-@pytest.mark.parametrize("a, b, reduce", [((2, 20, 2), (3, 20, 2), "mean"), ((2, 21, 2), (2, 21, 2), "mean"),
-                                          ((2, 20, 2), (2, 20, 2), "max")])
+@pytest.mark.parametrize(
+    "a, b, reduce",
+    [
+        ((2, 20, 2), (3, 20, 2), "mean"),
+        ((2, 21, 2), (2, 21, 2), "mean"),
+        ((2, 20, 2), (2, 20, 2), "max"),
+    ],
+)
 def test_lmd_refuses(a, b, reduce):
     with pytest.raises(InputError):
         metrics.lmd(np.zeros(a), np.zeros(b), reduce)
@@ -180,7 +215,7 @@ def test_lmd_refuses(a, b, reduce):
 def track_with(blinks, frames=250, height=3.0, width=4):
     track = np.full(frames, 0.1)
     for t in blinks:
-        track[t:t + width] = height
+        track[t : t + width] = height
     return track
 
 
@@ -190,11 +225,14 @@ def test_ebr_counts_blinks_per_second():
     assert metrics.ebr(track_with([20, 90, 160], width=5), fps=50) == pytest.approx(0.6)
 
 
-@pytest.mark.parametrize("what, track", [
-    ("a spike of one frame is noise", track_with([20, 90], width=1)),
-    ("a squint of a second is no blink", track_with([20, 120], width=25)),
-    ("half-closed eyes are no blink", track_with([20, 90], height=0.9)),
-])
+@pytest.mark.parametrize(
+    "what, track",
+    [
+        ("a spike of one frame is noise", track_with([20, 90], width=1)),
+        ("a squint of a second is no blink", track_with([20, 120], width=25)),
+        ("half-closed eyes are no blink", track_with([20, 90], height=0.9)),
+    ],
+)
 def test_ebr_does_not_count(what, track):
     assert metrics.ebr(track) == 0, what
 
@@ -280,7 +318,10 @@ def test_frechet_of_gaussians():
 def test_frechet_equals_scipys_matrix_root():
     from scipy.linalg import sqrtm
 
-    a, b = rng(12).standard_normal((50, 4)) @ rng(13).random((4, 4)), rng(14).standard_normal((60, 4))
+    a, b = (
+        rng(12).standard_normal((50, 4)) @ rng(13).random((4, 4)),
+        rng(14).standard_normal((60, 4)),
+    )
     A, B = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
     expected = ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(A + B - 2 * sqrtm(A @ B).real)
     assert metrics.frechet(a, b) == pytest.approx(expected, rel=1e-6)
@@ -296,8 +337,14 @@ def test_frechet_of_fewer_frames_than_attributes_is_still_a_number():
 
 def test_frechet_needs_two_rows_of_one_width():
     assert metrics.frechet(np.array([[0.0], [2.0]]), np.array([[3.0], [5.0], [4.0]])) > 8
-    for a, b in (((1, 2), (3, 2)), ((3, 2), (1, 2)), ((3, 2), (3, 3)), ((3,), (3,)), ((3, 2), (3, 2, 2)),
-                 ((3, 2, 2), (3, 2))):
+    for a, b in (
+        ((1, 2), (3, 2)),
+        ((3, 2), (1, 2)),
+        ((3, 2), (3, 3)),
+        ((3,), (3,)),
+        ((3, 2), (3, 2, 2)),
+        ((3, 2, 2), (3, 2)),
+    ):
         with pytest.raises(InputError, match="two sets"):
             metrics.frechet(np.zeros(a), np.zeros(b))
 
@@ -307,7 +354,9 @@ def test_frechet_of_animations_measures_in_the_units_of_each_attribute():
     moved, going = still.copy(), still.copy()
     moved[:, [0, 17, 20]] = 1, 0.1, 10  # one unit each: an AU, an angle, a way
     going[:, 17] = 0.1 * t  # one unit in every step
-    assert metrics.frechet_animation([moved, moved], [still]) == pytest.approx({"frames": 3, "differences": 0})
+    assert metrics.frechet_animation([moved, moved], [still]) == pytest.approx(
+        {"frames": 3, "differences": 0}
+    )
     assert metrics.frechet_animation([going], [still])["differences"] == pytest.approx(1)
     assert metrics.frechet_animation([still], [going])["differences"] == pytest.approx(1)
 
@@ -354,7 +403,8 @@ def test_a_frozen_or_a_strange_face_covers_little():
 
 
 def test_coverage_forgives_a_step_of_openfaces_precision_in_every_attribute_and_no_more():
-    draws = np.repeat(rng(20).normal(size=(1, 30, 23)), 5, axis=0)  # the truth may do one thing alone
+    # the truth may do one thing alone
+    draws = np.repeat(rng(20).normal(size=(1, 30, 23)), 5, axis=0)
     step = np.r_[np.full(17, 0.01), np.full(3, 0.001), np.full(3, 0.1)]
     for share, covered in ((0, 1), (0.99, 1), (1.05, 0)):
         assert set(metrics.coverage(draws[:2] + share * step, draws).values()) == {covered}
@@ -374,7 +424,8 @@ def test_dynamics_are_compared_with_their_sign():
 
 
 def eyes(left=9.0, right=9.0, frames=100):
-    """Landmarks (frames, 468, 3) of two eyes 30 px wide, lids so far apart; all else, and depth, is noise."""
+    """Landmarks (frames, 468, 3) of two eyes 30 px wide, lids so far apart; all else, and depth, is
+    noise."""
     L = rng(19).normal(size=(frames, 468, 3)) * 50
     for corner, x in ((33, 0), (133, 30), (362, 60), (263, 90)):
         L[:, corner, :2] = (x, 0)
@@ -408,10 +459,15 @@ def test_a_face_that_goes_away_for_a_moment_does_not_blink():
 
 
 def test_lids_count_by_the_share_of_the_eyes_own_opening_they_cover():
-    for share, blinks in ((0.18, 0), (0.22, 0.5)):  # intensity is 5 times the share, a blink begins at 1
+    # intensity is 5 times the share, a blink begins at 1
+    for share, blinks in ((0.18, 0), (0.22, 0.5)):
         gap = closing(9 * (1 - share))
         assert metrics.ebr_from_landmarks(eyes(gap, gap)) == blinks
     # both eyes together: one alone must close twice as far
     for share, blinks in ((0.36, 0), (0.44, 0.5)):
         gap = closing(9 * (1 - share))
-        assert metrics.ebr_from_landmarks(eyes(left=gap)) == metrics.ebr_from_landmarks(eyes(right=gap)) == blinks
+        assert (
+            metrics.ebr_from_landmarks(eyes(left=gap))
+            == metrics.ebr_from_landmarks(eyes(right=gap))
+            == blinks
+        )

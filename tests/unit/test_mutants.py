@@ -22,7 +22,10 @@ def test_the_score_is_of_the_rooms_that_must_be_correct_and_can_be_made_again():
 def test_the_tests_find_85_of_100_faults_of_every_room_and_of_all():
     found = tested = 0
     for room, row in FOUND["rooms"].items():
-        caught, total = row["killed"] + row["timeout"], sum(n for key, n in row.items() if key != "score")
+        caught, total = (
+            row["killed"] + row["timeout"],
+            sum(n for key, n in row.items() if key != "score"),
+        )
         assert row["score"] == round(caught / total, 3) >= 0.85, room
         found, tested = found + caught, tested + total
     assert FOUND["score"] == round(found / tested, 3) >= 0.85

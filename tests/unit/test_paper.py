@@ -2,44 +2,60 @@
 
 import importlib
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from dirfa_edu.paper import CHOICE, LEDGER, OPEN, REPRODUCED, TOY, markdown
+import dirfa_edu
+from dirfa_edu.course.paper import CHOICE, LEDGER, OPEN, REPRODUCED, TOY, markdown
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def headings(chapter):
-    """The headings of a chapter, without the marks of code and mathematics that a place in a page leaves out."""
+    """The headings of a chapter, without the marks of code and mathematics that a place in a page
+    leaves out."""
     text = (ROOT / "notebooks" / "src" / f"{chapter}.py").read_text(encoding="utf-8")
-    return [re.sub(r"\$(S)_\{?(\w+)\}?\$", r"\1_\2", line) for line in re.findall(r"^# #+ (.+)$", text, re.MULTILINE)]
+    return [
+        re.sub(r"\$(S)_\{?(\w+)\}?\$", r"\1_\2", line)
+        for line in re.findall(r"^# #+ (.+)$", text, re.MULTILINE)
+    ]
 
 
 @pytest.mark.parametrize("row", LEDGER, ids=lambda row: row.item)
 def test_a_row_points_to_a_function_a_test_that_calls_it_and_a_heading(row):
-    room, *names = row.function.split(".")
-    found = importlib.import_module(f"dirfa_edu.{room}")
-    for name in names:
-        found = getattr(found, name)
-    assert names and re.search(rf"\b{names[-1]}\b", (ROOT / "tests" / row.test).read_text(encoding="utf-8"))
+    found, names = dirfa_edu, []
+    for part in row.function.split("."):
+        if hasattr(found, "__path__") and find_spec(f"{found.__name__}.{part}"):
+            found, names = importlib.import_module(f"{found.__name__}.{part}"), []
+        else:
+            found, names = getattr(found, part), [*names, part]
+    assert names and re.search(
+        rf"\b{names[-1]}\b", (ROOT / "tests" / row.test).read_text(encoding="utf-8")
+    )
     assert row.section in headings(row.notebook)
     assert row.status in (REPRODUCED, TOY, OPEN, CHOICE)
     assert row.note or row.status in (REPRODUCED, TOY), "an open row or a choice says why"
 
 
 def test_what_chapters_and_docstrings_name_has_its_row():
-    """The other direction: no equation, figure or table is taught or coded that the ledger does not know."""
+    """The other direction: no equation, figure or table is taught or coded that the ledger does not
+    know."""
     known = {row.item for row in LEDGER}
     for path in sorted((ROOT / "notebooks" / "src").glob("0*.py")):
         text = path.read_text(encoding="utf-8")
         named = set(re.findall(r"Eq\. \d+|Fig\. \d+|Table \d", text))
         assert named <= known, (path.stem, named - known)
-    for path in sorted((ROOT / "dirfa_edu").glob("*.py")):
+    rooms = sorted((ROOT / "dirfa_edu").rglob("*.py"))
+    assert len(rooms) >= 45, "the folders inside count, too"
+    for path in rooms:
         for said in re.findall(r"Paper: ([^\n]+)", path.read_text(encoding="utf-8")):
             for kind, numbers in re.findall(r"(Eq|Fig|Table)s?\.? ((?:\d+(?:, | to |-)?)+)", said):
-                named = {f"{kind}{'.' if kind != 'Table' else ''} {n}" for n in re.findall(r"\d+", numbers)}
+                named = {
+                    f"{kind}{'.' if kind != 'Table' else ''} {n}"
+                    for n in re.findall(r"\d+", numbers)
+                }
                 assert named <= known, (path.stem, named - known)
 
 
@@ -61,7 +77,9 @@ def test_every_equation_of_the_paper_has_its_row():
 
 
 def test_every_notebook_has_a_row_and_no_item_stands_twice():
-    assert {row.notebook for row in LEDGER} == {path.stem for path in (ROOT / "notebooks" / "src").glob("0*.py")}
+    assert {row.notebook for row in LEDGER} == {
+        path.stem for path in (ROOT / "notebooks" / "src").glob("0*.py")
+    }
     items = [row.item for row in LEDGER]
     assert len(items) == len(set(items))
 

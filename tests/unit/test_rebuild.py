@@ -1,19 +1,31 @@
 """One clip and one probe of the corpus are made again from seeds, and are what is shipped."""
+
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from dirfa_edu.corpus import Corpus
+from dirfa_edu.data.corpus import Corpus
 from dirfa_edu.files import data_path
 
 CLIPS = "rms_001,probe_lars"
 
 
 def build(*arguments):
-    return subprocess.run([sys.executable, data_path("build", "corpus.py"), *arguments, "--clips", CLIPS,
-                           "--processes", "1"], capture_output=True, text=True)
+    return subprocess.run(
+        [
+            sys.executable,
+            data_path("build", "corpus.py"),
+            *arguments,
+            "--clips",
+            CLIPS,
+            "--processes",
+            "1",
+        ],
+        capture_output=True,
+        text=True,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +40,9 @@ def test_tracks_are_equal_and_films_alike_to_45_dB(again):
     folder, said = again
     assert "compared 2 tracks and 2 films: 0 differ" in said
     for name in CLIPS.split(","):
-        assert (folder / f"tracks/{name}.csv").read_bytes() == data_path("tracks", f"{name}.csv").read_bytes()
+        assert (folder / f"tracks/{name}.csv").read_bytes() == data_path(
+            "tracks", f"{name}.csv"
+        ).read_bytes()
 
 
 def test_a_broken_run_goes_on_and_keeps_what_exists(again):
@@ -52,7 +66,10 @@ def test_a_changed_number_is_found(again):
     np.savez_compressed(truth, **arrays)
     done = build("compare", "--out", folder)
     assert done.returncode == 1
-    assert "tracks/rms_001.csv differs" in done.stderr and "truth/rms_001.npz: draws differs" in done.stderr
+    assert (
+        "tracks/rms_001.csv differs" in done.stderr
+        and "truth/rms_001.npz: draws differs" in done.stderr
+    )
 
 
 def test_the_clips_made_again_are_clips_of_the_corpus():

@@ -1,32 +1,42 @@
 """The rasteriser on scenes small enough to know the answer."""
+
 import numpy as np
 
-from dirfa_edu import render as r
-from dirfa_edu import shading
+from dirfa_edu.actors import render as r
+from dirfa_edu.actors import shading
 
 
 def draw(points, triangles, size=16, two_sided=True):
     depth, seen = np.empty((size, size), np.float32), np.empty((size, size), np.int32)
-    r.raster(np.asarray(points, np.float32), np.asarray(triangles, np.int32),
-             np.full(len(triangles), two_sided), depth, seen)
+    r.raster(
+        np.asarray(points, np.float32),
+        np.asarray(triangles, np.int32),
+        np.full(len(triangles), two_sided),
+        depth,
+        seen,
+    )
     return depth, seen
 
 
 def test_a_triangle_covers_the_pixels_whose_centres_it_holds():
     rng = np.random.default_rng(0)
-    y, x = np.mgrid[0:16, 0:16] + .5
+    y, x = np.mgrid[0:16, 0:16] + 0.5
     for _ in range(50):
         p = np.c_[rng.uniform(-4, 20, (3, 2)), [1, 1, 1]]
         _, seen = draw(p, [[0, 1, 2]])
-        sides = [(p[(i + 1) % 3, 0] - p[i, 0]) * (y - p[i, 1]) - (p[(i + 1) % 3, 1] - p[i, 1]) * (x - p[i, 0])
-                 for i in range(3)]
+        sides = [
+            (p[(i + 1) % 3, 0] - p[i, 0]) * (y - p[i, 1])
+            - (p[(i + 1) % 3, 1] - p[i, 1]) * (x - p[i, 0])
+            for i in range(3)
+        ]
         inside = np.all(np.array(sides) > 1e-3, 0) | np.all(np.array(sides) < -1e-3, 0)
         near_edge = np.any(np.abs(sides) <= 1e-3, 0)
         assert np.array_equal((seen == 0)[~near_edge], inside[~near_edge])
 
 
 def test_two_triangles_tile_a_square_without_gap_or_overlap():
-    square = [(2.2, 2.2, 1), (12.2, 2.3, 1), (12.2, 11.9, 1), (2.2, 12.2, 1)]        # no pixel centre on the diagonal
+    # no pixel centre on the diagonal
+    square = [(2.2, 2.2, 1), (12.2, 2.3, 1), (12.2, 11.9, 1), (2.2, 12.2, 1)]
     _, a = draw(square, [[0, 1, 2]])
     _, b = draw(square, [[0, 2, 3]])
     assert (a == 0).sum() + (b == 0).sum() == 100 and not ((a == 0) & (b == 0)).any()
@@ -36,7 +46,7 @@ def test_the_nearest_surface_wins_whatever_the_order():
     points = [(0, 0, 5), (16, 0, 5), (0, 16, 5), (0, 0, 2), (16, 0, 8), (0, 16, 2)]
     for order in ([[0, 1, 2], [3, 4, 5]], [[3, 4, 5], [0, 1, 2]]):
         depth, _ = draw(points, order)
-        assert depth[1, 1] < 3 and abs(depth[1, 13] - 5) < 1e-4      # they cross in the middle
+        assert depth[1, 1] < 3 and abs(depth[1, 13] - 5) < 1e-4  # they cross in the middle
 
 
 def test_faces_turned_away_are_dropped_unless_two_sided():
@@ -63,28 +73,31 @@ def test_the_tone_curve_rises_from_black_to_white():
 
 def test_noise_is_smooth_bounded_and_repeatable():
     x = np.linspace(-5, 5, 2001)
-    n = np.array([shading.noise(v, .3, -1.7) for v in x])
-    assert np.abs(n).max() <= 1 and n.std() > .2 and np.abs(np.diff(n)).max() < .03
+    n = np.array([shading.noise(v, 0.3, -1.7) for v in x])
+    assert np.abs(n).max() <= 1 and n.std() > 0.2 and np.abs(np.diff(n)).max() < 0.03
     assert shading.noise(1.25, 2.5, 3.75) == shading.noise(1.25, 2.5, 3.75)
 
 
 def test_a_light_view_keeps_lengths_and_orders_depth():
     view = r.light_view(np.array([1.0, 2, 3]), np.array([0, 7.0, 0]), 2.0, 100)
-    p = r.see_from(view, np.array([(0, 7.0, 0), (.1, 7.2, .3)]))      # the second lies towards the light
+    # the second lies towards the light
+    p = r.see_from(view, np.array([(0, 7.0, 0), (0.1, 7.2, 0.3)]))
     assert np.allclose(p[0, :2], 50) and p[1, 2] < p[0, 2]
-    assert abs(np.linalg.norm(view[0, :3]) - 25) < 1e-4               # 100 pixels over 4 dm
+    assert abs(np.linalg.norm(view[0, :3]) - 25) < 1e-4  # 100 pixels over 4 dm
 
 
 def test_occlusion_darkens_what_a_lid_covers():
     """A floor lies half under a low roof: its covered half receives less ambient light."""
-    floor = [(x, 0, z) for x in np.linspace(-1, 1, 21) for z in (-.5, .5)]
-    roof = [(0, .3, -1), (1.2, .3, -1), (1.2, .3, 1), (0, .3, 1)]
+    floor = [(x, 0, z) for x in np.linspace(-1, 1, 21) for z in (-0.5, 0.5)]
+    roof = [(0, 0.3, -1), (1.2, 0.3, -1), (1.2, 0.3, 1), (0, 0.3, 1)]
     n = len(floor)
     tri = [(n, n + 1, n + 2), (n, n + 2, n + 3)]
     points = np.array(floor + roof, float)
-    light = r.baked_occlusion(points, np.tile((0.0, 1, 0), (n + 4, 1)), np.array(tri), np.zeros(3))[:n]
+    light = r.baked_occlusion(points, np.tile((0.0, 1, 0), (n + 4, 1)), np.array(tri), np.zeros(3))[
+        :n
+    ]
     x = points[:n, 0]
-    assert light[x < -.6].mean() > .8 and light[x > .5].mean() < .3
+    assert light[x < -0.6].mean() > 0.8 and light[x > 0.5].mean() < 0.3
 
 
 def test_a_lit_sphere_is_bright_towards_the_light_and_the_background_stays():
@@ -93,22 +106,43 @@ def test_a_lit_sphere_is_bright_towards_the_light_and_the_background_stays():
     points = np.c_[16 + 10 * d[:, 0], 16 - 10 * d[:, 1], 10 - d[:, 2]] * [2, 2, 1]
     depth, seen = draw(points, t, 64, two_sided=False)
     moving = np.concatenate([d, d, d], 1).astype(np.float32)
-    static = np.concatenate([d, np.full((n, 3), .4), np.ones((n, 1)), np.zeros((n, 2)), -np.ones((n, 1))], 1)
+    static = np.concatenate(
+        [d, np.full((n, 3), 0.4), np.ones((n, 1)), np.zeros((n, 2)), -np.ones((n, 1))], 1
+    )
     light = np.array([(1, 0, 1), (0, 0, 1), (0, 0, 1)], np.float32) / np.float32(np.sqrt(2))
     power = np.array([(1, 1, 1), (0, 0, 0), (0, 0, 0)], np.float32)
-    background, image = np.full((size, size, 3), 90, np.float32), np.empty((size, size, 3), np.uint8)
-    shading.shade(points.astype(np.float32), t.astype(np.int32), np.full(len(t), r.SKIN, np.uint8), seen, moving,
-            static.astype(np.float32), np.array([0, 0, 9], np.float32), light, power, np.zeros((3, 4), np.float32),
-            np.full((8, 8), 1e9, np.float32), np.zeros(22, np.float32), np.zeros(9, np.float32), background,
-            image, r.tone_curve())
+    background, image = (
+        np.full((size, size, 3), 90, np.float32),
+        np.empty((size, size, 3), np.uint8),
+    )
+    shading.shade(
+        points.astype(np.float32),
+        t.astype(np.int32),
+        np.full(len(t), r.SKIN, np.uint8),
+        seen,
+        moving,
+        static.astype(np.float32),
+        np.array([0, 0, 9], np.float32),
+        light,
+        power,
+        np.zeros((3, 4), np.float32),
+        np.full((8, 8), 1e9, np.float32),
+        np.zeros(22, np.float32),
+        np.zeros(9, np.float32),
+        background,
+        image,
+        r.tone_curve(),
+    )
     assert np.all(image[0] == 90) and np.all(image[:, 0] == 90)
-    assert image[16, 22:25].mean() > image[16, 8:11].mean() + 40      # lit from the right
-    assert abs(int(image[12, 22, 0]) - int(image[19, 22, 0])) < 12    # alike above and below
+    assert image[16, 22:25].mean() > image[16, 8:11].mean() + 40  # lit from the right
+    assert abs(int(image[12, 22, 0]) - int(image[19, 22, 0])) < 12  # alike above and below
 
 
 def test_where_nothing_can_be_cached_the_functions_still_compile(monkeypatch):
     from numba.core import caching
-    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])        # as in a read-only installation
+
+    # as in a read-only installation
+    monkeypatch.setattr(caching.CacheImpl, "_locator_classes", [])
 
     def double(x):
         return 2 * x

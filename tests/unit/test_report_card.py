@@ -6,9 +6,10 @@ import shutil
 import numpy as np
 import pytest
 
-from dirfa_edu import audio, report_card
-from dirfa_edu.corpus import Corpus
+from dirfa_edu import audio
+from dirfa_edu.data.corpus import Corpus
 from dirfa_edu.files import InputError
+from dirfa_edu.results import report_card
 from dirfa_edu.video import write_mp4
 
 
@@ -20,7 +21,8 @@ def folder(tmp_path_factory):
     clip = Corpus("samples").select(split="test", kind="speech", rendered=True)[0]
     frames, wave = clip.frames(), clip.wave()
     write_mp4(home / "in step.mp4", frames, wave)
-    write_mp4(home / "late.mp4", np.concatenate([frames[:1]] * 5 + [frames[:-5]]), wave)  # the picture lags 5 frames
+    # the picture lags 5 frames
+    write_mp4(home / "late.mp4", np.concatenate([frames[:1]] * 5 + [frames[:-5]]), wave)
     write_mp4(home / "mute.mp4", frames)
     write_mp4(home / "beside.mp4", frames)
     soundfile.write(home / "beside.wav", wave, audio.SAMPLE_RATE)
@@ -36,7 +38,10 @@ def test_what_is_known_of_the_films_is_found(folder):
     assert found["late.mp4"]["lag, frames"] == 5
     assert "S_conf" not in found["mute.mp4"]
     assert found["beside.mp4"]["S_conf"] == pytest.approx(found["in step.mp4"]["S_conf"], abs=0.05)
-    assert all(values["frames with a face"] == 1 and values["ACD, all pairs"] < 0.4 for values in found.values())
+    assert all(
+        values["frames with a face"] == 1 and values["ACD, all pairs"] < 0.4
+        for values in found.values()
+    )
 
 
 def test_the_page_holds_everything_and_asks_for_nothing(folder):
@@ -64,10 +69,10 @@ def test_folders_without_a_film_are_one_sentence(tmp_path, folder):
 def test_the_published_syncnet_stands_beside_ours_where_a_user_has_its_weights(tmp_path):
     import torch
 
-    from dirfa_edu.syncnet import PublishedSyncNet
+    from dirfa_edu.results.syncnet import PublishedSyncNet
 
     clip = Corpus("samples").select(split="test", kind="speech", rendered=True)[0]
-    write_mp4(tmp_path / "short.mp4", clip.frames()[:44], clip.wave()[:44 * 640])
+    write_mp4(tmp_path / "short.mp4", clip.frames()[:44], clip.wave()[: 44 * 640])
     torch.manual_seed(0)
     torch.save(PublishedSyncNet().state_dict(), tmp_path / "syncnet_v2.model")
     found = report_card.evaluate_talk(tmp_path, tmp_path / "syncnet_v2.model")["short.mp4"]

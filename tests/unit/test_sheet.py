@@ -1,4 +1,6 @@
-"""The data sheet says what is there: its tables are measured again and compared, its pictures exist."""
+"""The data sheet says what is there: its tables are measured again and compared, its pictures
+exist."""
+
 import importlib.util
 import json
 import re
@@ -24,10 +26,10 @@ def test_a_table_of_the_sheet_is_what_is_measured_now(name):
 def test_a_geometric_decay_per_frame_is_forgotten_in_its_own_time():
     rng, track = np.random.default_rng(0), [0.0]
     for noise in rng.normal(size=60000):
-        track.append(.8 * track[-1] + noise)
+        track.append(0.8 * track[-1] + noise)
     track = np.array(track)
     for tracks in ([track], [track[:20000], track[20000:] + 3]):  # each clip about its own mean
-        assert abs(sheet.memory(tracks) - -1 / np.log(.8) / 25) < .01
+        assert abs(sheet.memory(tracks) - -1 / np.log(0.8) / 25) < 0.01
 
 
 # what falls short and is said in the data sheet's limits; anything else that fails is news

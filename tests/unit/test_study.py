@@ -3,8 +3,15 @@
 import numpy as np
 import pytest
 
+from dirfa_edu.course.study import (
+    CRITERIA,
+    Study,
+    krippendorff_alpha,
+    mean_opinion,
+    merge,
+    read_ratings,
+)
 from dirfa_edu.files import InputError
-from dirfa_edu.study import CRITERIA, Study, krippendorff_alpha, mean_opinion, merge, read_ratings
 
 VIDEOS = {"ours": ["o1.mp4", "o2.mp4", "o3.mp4"], "truth": ["t1.mp4", "t2.mp4", "t3.mp4"]}
 
@@ -87,10 +94,15 @@ def test_95_percent_interval_covers_the_mean_95_times_in_100():
 
 
 def test_alpha_against_krippendorffs_published_example():
-    # "Computing Krippendorff's Alpha-Reliability" (2011), section D: four observers, twelve units; interval alpha .849
+    # "Computing Krippendorff's Alpha-Reliability" (2011), section D: four observers, twelve units;
+    # interval alpha .849
     gap = np.nan
-    table = [[1, 2, 3, 3, 2, 1, 4, 1, 2, gap, gap, gap], [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, gap, 3],
-             [gap, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, gap], [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, gap]]
+    table = [
+        [1, 2, 3, 3, 2, 1, 4, 1, 2, gap, gap, gap],
+        [1, 2, 3, 3, 2, 2, 4, 1, 2, 5, gap, 3],
+        [gap, 3, 3, 3, 2, 3, 4, 2, 2, 5, 1, gap],
+        [1, 2, 3, 3, 2, 4, 4, 1, 2, 5, 1, gap],
+    ]
     assert krippendorff_alpha(table) == pytest.approx(0.849, abs=5e-4)
 
 
@@ -101,7 +113,11 @@ def test_alpha_of_chance_is_about_zero_and_of_one_rater_undefined():
     s = study()
     for rater in ("ann", "bob"):
         for item in range(6):
-            s.rate(rater, item, **{**scores(1 + item % 5), "expression": 1 + (item + (rater == "bob")) % 5})
+            s.rate(
+                rater,
+                item,
+                **{**scores(1 + item % 5), "expression": 1 + (item + (rater == "bob")) % 5},
+            )
     assert s.agreement()["realness"] == 1 and s.agreement()["expression"] < 0.5
 
 
@@ -128,7 +144,9 @@ def test_nothing_to_rate_is_refused(tmp_path):
 
 
 def test_panel_runs_a_whole_session_and_hides_the_methods(tmp_path):
-    videos = {name: [tmp_path / f"{name}{i}.mp4" for i in range(2)] for name in ("secretmethod", "truth")}
+    videos = {
+        name: [tmp_path / f"{name}{i}.mp4" for i in range(2)] for name in ("secretmethod", "truth")
+    }
     for paths in videos.values():
         for path in paths:
             path.write_bytes(b"not really a video")
@@ -141,7 +159,11 @@ def test_panel_runs_a_whole_session_and_hides_the_methods(tmp_path):
     c["start"].click()
     for place in range(4):
         assert c["heading"].value == f"<b>Video {place + 1} of 4</b>"
-        shown = c["heading"].value + c["message"].value + str([scale.description for scale in c["scales"].values()])
+        shown = (
+            c["heading"].value
+            + c["message"].value
+            + str([scale.description for scale in c["scales"].values()])
+        )
         assert "secretmethod" not in shown and "truth" not in shown
         c["save"].click()  # nothing answered: refused
         assert "Answer all three" in c["message"].value and len(s.ratings) == place
@@ -149,6 +171,7 @@ def test_panel_runs_a_whole_session_and_hides_the_methods(tmp_path):
             scale.value = 4
         c["save"].click()
     assert len(s.ratings) == 4 and c["save"].disabled
-    assert "secretmethod" not in c["message"].value  # not even at the end: the next person may be watching
+    # not even at the end: the next person may be watching
+    assert "secretmethod" not in c["message"].value
     assert "| secretmethod | 4.00" in s.table()
     assert len(read_ratings(tmp_path / "r.csv")) == 4

@@ -1,16 +1,19 @@
-"""Which frame belongs to which sound: signs, the score by hand, and a network that learns it from a toy."""
+"""Which frame belongs to which sound: signs, the score by hand, and a network that learns it from a
+toy."""
 
 import numpy as np
 import pytest
 import torch
 
-from dirfa_edu import metrics, sync
+from dirfa_edu import metrics
+from dirfa_edu.faces import sync
+from dirfa_edu.faces.geometry import canonical_face
 from dirfa_edu.files import InputError
-from dirfa_edu.geometry import canonical_face
 
 
 class Matching:
-    """A perfect SyncNet for clips that carry one number a frame, in the picture's and the sound's middle."""
+    """A perfect SyncNet for clips that carry one number a frame, in the picture's and the sound's
+    middle."""
 
     @staticmethod
     def encode(x):
@@ -25,7 +28,8 @@ class Matching:
 
 
 def toy(frames=120, seed=0):
-    """A number a frame as crops (T, 48, 48) uint8 and features (T, 400), as video_windows will scale it."""
+    """A number a frame as crops (T, 48, 48) uint8 and features (T, 400), as video_windows will
+    scale it."""
     value = np.random.default_rng(seed).integers(0, 256, frames).astype(np.uint8)
     crops = np.repeat(value, 48 * 48).reshape(frames, 48, 48)
     scaled = sync.video_windows(crops)[:, 2, 0, 0].numpy()
@@ -60,17 +64,20 @@ def test_windows_are_centred_and_lighting_drops_out():
 
 
 def test_mouth_crop_is_fixed_to_the_skull():
-    """A dot on the nose stays where it is in the crop whatever the head does; a chin that drops moves down."""
+    """A dot on the nose stays where it is in the crop whatever the head does; a chin that drops
+    moves down."""
     V = canonical_face()["vertices"]
 
     def crop(roll=0.0, at=(80, 70), drop=0.0):
         L = V.copy()
         L[[152, 17, 14], 1] += drop
-        turn = np.array([[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]])
+        turn = np.array(
+            [[np.cos(roll), -np.sin(roll), 0], [np.sin(roll), np.cos(roll), 0], [0, 0, 1]]
+        )
         L = (0.6 * L @ turn.T + [*at, 0]).astype(np.float32)
         frame = np.zeros((160, 160, 3), np.uint8)
         x, y = L[17, :2].round().astype(int)
-        frame[y - 1:y + 2, x - 1:x + 2] = 255
+        frame[y - 1 : y + 2, x - 1 : x + 2] = 255
         found = np.argwhere(sync.mouth_crops(frame[None], L[None])[0] > 60)
         return found.mean(0)
 
@@ -79,16 +86,20 @@ def test_mouth_crop_is_fixed_to_the_skull():
 
 
 def clips_of_mouths(n, frames=150, seed=0):
-    """A dark ellipse that opens with the loudness of the sound, with other light and noise in each clip."""
+    """A dark ellipse that opens with the loudness of the sound, with other light and noise in each
+    clip."""
     rng, clips = np.random.default_rng(seed), []
     y, x = np.mgrid[-1:1:48j, -1:1:48j]
     for _ in range(n):
         loud = np.convolve(rng.random(frames + 20), np.ones(5) / 5, "same")[10:-10]
         loud = ((loud - loud.min()) / np.ptp(loud)).astype(np.float32)
         light = rng.uniform(0.6, 1)
-        pictures = [light * np.where((x / 0.7) ** 2 + (y / (0.1 + 0.6 * v)) ** 2 < 1, 40, 180) for v in loud]
+        pictures = [
+            light * np.where((x / 0.7) ** 2 + (y / (0.1 + 0.6 * v)) ** 2 < 1, 40, 180) for v in loud
+        ]
         pictures = np.stack(pictures) + rng.normal(0, 5, (frames, 48, 48))
-        mel = np.interp(np.arange(frames * 4 + 40) / 4 - 5, np.arange(frames), loud)  # 4 mel frames a picture
+        # 4 mel frames a picture
+        mel = np.interp(np.arange(frames * 4 + 40) / 4 - 5, np.arange(frames), loud)
         index = np.arange(frames)[:, None] * 4 + np.arange(20) + 12
         A = np.repeat(mel[index], 20).reshape(frames, 400) + rng.normal(0, 0.02, (frames, 400))
         clips.append((pictures.clip(0, 255).astype(np.uint8), A.astype(np.float32)))
@@ -117,7 +128,9 @@ def test_saved_and_loaded_it_measures_the_same(trained, tmp_path):
     sync.save_sync(tmp_path / "sync.safetensors", trained)
     assert (tmp_path / "sync.safetensors").stat().st_size < 4e6
     again, (crops, A) = sync.load_sync(tmp_path / "sync.safetensors"), clips_of_mouths(1)[0]
-    assert np.allclose(sync.distances(again, crops, A), sync.distances(trained, crops, A), atol=5e-3)
+    assert np.allclose(
+        sync.distances(again, crops, A), sync.distances(trained, crops, A), atol=5e-3
+    )
 
 
 def test_bad_input_is_one_sentence(tmp_path, trained):
@@ -136,8 +149,6 @@ def test_bad_input_is_one_sentence(tmp_path, trained):
     save_tensors(torch_file, {"a": torch.zeros(2)}, {})
     with pytest.raises(InputError, match="does not hold a SyncNet"):
         sync.load_sync(torch_file)
-
-
 
 
 def test_the_shipped_network_hears_a_rendered_clip_in_sync():

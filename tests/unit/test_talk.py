@@ -23,8 +23,13 @@ from dirfa_edu.video import read_mp4
 def networks():
     torch.manual_seed(0)
     mapper = MappingNetwork(MapperConfig(bins=20, tau=8, d_model=32, layers=1, heads=2)).eval()
-    mapper.discretizer = Discretizer(np.r_[np.zeros(17), -np.ones(6)], np.r_[np.full(17, 5.0), np.ones(6)], 20)
-    return {"mapper": mapper, "generator": GenerationNetwork(GeneratorConfig(size=64, width=8, keypoints=3)).eval()}
+    mapper.discretizer = Discretizer(
+        np.r_[np.zeros(17), -np.ones(6)], np.r_[np.full(17, 5.0), np.ones(6)], 20
+    )
+    return {
+        "mapper": mapper,
+        "generator": GenerationNetwork(GeneratorConfig(size=64, width=8, keypoints=3)).eval(),
+    }
 
 
 @pytest.fixture
@@ -36,15 +41,19 @@ def speech(tmp_path):
 
 @pytest.fixture
 def portrait(tmp_path):
-    talk.save_png(tmp_path / "face.png", np.random.default_rng(0).integers(0, 255, (90, 70, 3), np.uint8))
+    talk.save_png(
+        tmp_path / "face.png", np.random.default_rng(0).integers(0, 255, (90, 70, 3), np.uint8)
+    )
     return tmp_path / "face.png"
 
 
 def test_three_faces_as_long_as_the_audio(tmp_path, speech, portrait, networks):
     result = talk.talk(speech, portrait, tmp_path / "out", samples=3, seed=0, **networks)
     names = sorted(p.name for p in (tmp_path / "out").iterdir())
-    assert names == sorted([f"sample_{i}.{end}" for i in (1, 2, 3) for end in ("csv", "mp4")]
-                           + ["attributes.png", "film_strip.png"])
+    assert names == sorted(
+        [f"sample_{i}.{end}" for i in (1, 2, 3) for end in ("csv", "mp4")]
+        + ["attributes.png", "film_strip.png"]
+    )
     assert sorted(p.name for p in result["files"]) == names
     pictures, fps, sound = read_mp4(tmp_path / "out" / "sample_1.mp4")
     assert pictures.shape == (32, 64, 64, 3) and fps == 25
@@ -78,27 +87,45 @@ def test_a_still_face_is_still_also_in_a_last_batch_that_is_not_full():
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        film = np.stack(list(talk.render_frames(load_pretrained("generator"), face, np.ones((19, 23), np.float32))))
+        film = np.stack(
+            list(
+                talk.render_frames(
+                    load_pretrained("generator"), face, np.ones((19, 23), np.float32)
+                )
+            )
+        )
     finally:
         torch.set_num_threads(before)
     assert (film == film[:1]).all()
 
 
 def test_a_long_recording_needs_little_more_memory_than_a_short_one(tmp_path):
-    """Peak of a process for 10 s and for 60 s of speech: the frames of the difference, if they were kept, are
-    another 61 MB; sound, features and animation are some 14."""
-    script = ("import re, sys, numpy, torch; sys.path.insert(0, sys.argv[1]); import test_talk as t\n"
-              "from pathlib import Path; out = Path(sys.argv[2]); torch.set_num_threads(1)\n"
-              "noise = numpy.random.default_rng(0).normal(0, 0.1, int(sys.argv[3]) * 16000)\n"
-              "t.soundfile.write(out / 'long.wav', noise, 16000)\n"
-              "t.talk.save_png(out / 'face.png', numpy.zeros((64, 64, 3), numpy.uint8))\n"
-              "G = t.GenerationNetwork(t.GeneratorConfig(width=8, keypoints=3)).eval()\n"
-              "given = t.networks.__wrapped__() | {'generator': G}\n"
-              "t.talk.talk(out / 'long.wav', out / 'face.png', out, samples=1, **given)\n"
-              "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])")
+    """Peak of a process for 10 s and for 60 s of speech: the frames of the difference, if they were
+    kept, are another 61 MB; sound, features and animation are some 14."""
+    script = (
+        "import re, sys, numpy, torch; sys.path.insert(0, sys.argv[1]); import test_talk as t\n"
+        "from pathlib import Path; out = Path(sys.argv[2]); torch.set_num_threads(1)\n"
+        "noise = numpy.random.default_rng(0).normal(0, 0.1, int(sys.argv[3]) * 16000)\n"
+        "t.soundfile.write(out / 'long.wav', noise, 16000)\n"
+        "t.talk.save_png(out / 'face.png', numpy.zeros((64, 64, 3), numpy.uint8))\n"
+        "G = t.GenerationNetwork(t.GeneratorConfig(width=8, keypoints=3)).eval()\n"
+        "given = t.networks.__wrapped__() | {'generator': G}\n"
+        "t.talk.talk(out / 'long.wav', out / 'face.png', out, samples=1, **given)\n"
+        "print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
+    )
     here = str(Path(__file__).parent)
-    peaks = [int(subprocess.run([sys.executable, "-c", script, here, tmp_path, seconds], capture_output=True, text=True,
-                                check=True).stdout.split()[-1]) / 1024 for seconds in ("10", "60")]
+    peaks = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", script, here, tmp_path, seconds],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.split()[-1]
+        )
+        / 1024
+        for seconds in ("10", "60")
+    ]
     assert peaks[1] - peaks[0] < 30, peaks  # MiB
 
 
@@ -117,8 +144,12 @@ def command(monkeypatch, capsys, *words) -> tuple[int, str]:
     return stop.value.code or 0, capsys.readouterr().err.strip()
 
 
-@pytest.mark.parametrize("fault", ["missing", "text", "empty", "nan", "no picture", "folder below a file", "0 samples"])
-def test_bad_input_is_one_sentence_and_writes_nothing(tmp_path, speech, portrait, fault, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "fault", ["missing", "text", "empty", "nan", "no picture", "folder below a file", "0 samples"]
+)
+def test_bad_input_is_one_sentence_and_writes_nothing(
+    tmp_path, speech, portrait, fault, monkeypatch, capsys
+):
     out, samples = tmp_path / "out", 3
     if fault == "missing":
         speech = tmp_path / "nowhere.wav"
@@ -135,8 +166,18 @@ def test_bad_input_is_one_sentence_and_writes_nothing(tmp_path, speech, portrait
     elif fault == "0 samples":
         samples = 0
     before = sorted(tmp_path.iterdir())
-    code, said = command(monkeypatch, capsys, "talk", speech, "--portrait", portrait, "--samples", samples,
-                         "--out", out)
+    code, said = command(
+        monkeypatch,
+        capsys,
+        "talk",
+        speech,
+        "--portrait",
+        portrait,
+        "--samples",
+        samples,
+        "--out",
+        out,
+    )
     assert code == 2
     assert said.startswith("dirfa-edu: ") and said.count("\n") == 0 and "Traceback" not in said
     assert sorted(tmp_path.iterdir()) == before
@@ -146,14 +187,26 @@ def test_8_khz_stereo_works_with_the_shipped_networks(tmp_path, monkeypatch, cap
     wave = np.random.default_rng(0).normal(0, 0.1, (6000, 2))
     soundfile.write(tmp_path / "phone.wav", wave, 8000)
     portrait = sorted(data_path("portraits").glob("*.png"))[0]
-    code, said = command(monkeypatch, capsys, "talk", tmp_path / "phone.wav", "--portrait", portrait,
-                         "--samples", 1, "--out", tmp_path / "out")
+    code, said = command(
+        monkeypatch,
+        capsys,
+        "talk",
+        tmp_path / "phone.wav",
+        "--portrait",
+        portrait,
+        "--samples",
+        1,
+        "--out",
+        tmp_path / "out",
+    )
     assert code == 0, said
     assert len(read_mp4(tmp_path / "out" / "sample_1.mp4")[0]) == 19
 
 
 def test_unknown_presets_and_networks_are_named(tmp_path, monkeypatch, capsys):
-    code, said = command(monkeypatch, capsys, "train", "mapper", "--preset", "huge", "--out", tmp_path / "runs")
+    code, said = command(
+        monkeypatch, capsys, "train", "mapper", "--preset", "huge", "--out", tmp_path / "runs"
+    )
     assert code == 2 and "huge" in said and not (tmp_path / "runs").exists()
     with pytest.raises(InputError, match="nothing to evaluate"):
         cli.evaluate("nose")

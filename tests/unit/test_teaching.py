@@ -1,4 +1,5 @@
-"""What a teacher gets: zips, slides, common errors, plans, links; and what can be checked for VS Code without it."""
+"""What a teacher gets: zips, slides, common errors, plans, links; and what can be checked for VS
+Code without it."""
 
 import ast
 import importlib
@@ -16,14 +17,27 @@ import numpy as np
 import pytest
 import yaml
 
-from dirfa_edu import checks, judging
+from dirfa_edu.course import checks
+from dirfa_edu.course.checks import judging
 from dirfa_edu.video import write_mp4
 
 ROOT = Path(__file__).resolve().parents[2]
 TEACHING = ROOT / "teaching"
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
-PAPER = set("1 2 2.1 2.2 2.3 3 3.1 3.2 3.2.1 3.2.2 3.2.3 3.2.4 3.3 3.3.1 4 4.1 4.2 4.3 4.4 4.5 5".split())
-FOREIGN = {"anywidget", "bokeh", "bqplot", "ipycanvas", "ipyleaflet", "ipympl", "ipyvolume", "plotly", "pythreejs"}
+PAPER = set(
+    "1 2 2.1 2.2 2.3 3 3.1 3.2 3.2.1 3.2.2 3.2.3 3.2.4 3.3 3.3.1 4 4.1 4.2 4.3 4.4 4.5 5".split()
+)
+FOREIGN = {
+    "anywidget",
+    "bokeh",
+    "bqplot",
+    "ipycanvas",
+    "ipyleaflet",
+    "ipympl",
+    "ipyvolume",
+    "plotly",
+    "pythreejs",
+}
 STORED = {"image/png", "image/jpeg", "text/html", "text/markdown", "text/plain"}
 
 
@@ -44,7 +58,9 @@ def tagged(tmp_path_factory):
     folder, build = tmp_path_factory.mktemp("tagged"), tool("build_notebooks").build
     for name in CHAPTERS:
         notebook = read(name)
-        wanted = build((ROOT / "notebooks" / "src" / f"{name}.py").read_text(encoding="utf-8"), name)
+        wanted = build(
+            (ROOT / "notebooks" / "src" / f"{name}.py").read_text(encoding="utf-8"), name
+        )
         tags = {cell.id: cell.metadata["tags"] for cell in wanted.cells if "tags" in cell.metadata}
         for cell in notebook.cells:
             if cell.id in tags:
@@ -69,32 +85,61 @@ def student(tmp_path_factory):
 def inside(path):
     with zipfile.ZipFile(path) as archive:
         assert archive.testzip() is None
-        return {name.removeprefix("dirfa_edu_course/"): archive.read(name) for name in archive.namelist()}
+        return {
+            name.removeprefix("dirfa_edu_course/"): archive.read(name)
+            for name in archive.namelist()
+        }
 
 
-# --------------------------------------------------------------------------------------------------------- zips
+# --------------------------------------------------------------------------------------------------
+
 
 def test_the_student_zip_holds_what_make_lab_needs_and_nothing_else(student):
     files = inside(student)
     folders = {name.split("/")[0] if "/" in name else "" for name in files}
     assert folders == {"", "notebooks", "docs", "dirfa_edu", "data_samples"}
     assert {name for name in files if "/" not in name} == {
-        "README.md", "LICENSE", "CITATION.cff", "Makefile", "pyproject.toml", "environment.yml", "requirements.lock",
-        "requirements-dev.lock"}
-    assert {name for name in files if name.startswith("notebooks/")} == {f"notebooks/{name}.ipynb" for name in CHAPTERS}
+        "README.md",
+        "LICENSE",
+        "CITATION.cff",
+        "Makefile",
+        "pyproject.toml",
+        "environment.yml",
+        "requirements.lock",
+        "requirements-dev.lock",
+    }
+    assert {name for name in files if name.startswith("notebooks/")} == {
+        f"notebooks/{name}.ipynb" for name in CHAPTERS
+    }
     for part, suffix in (("dirfa_edu", ".py"), ("data_samples", "")):
         tracked = [name for name in tool("build_class").tracked() if name.startswith(f"{part}/")]
-        assert {name for name in files if name.startswith(f"{part}/")} == {n for n in tracked if n.endswith(suffix)}
-    texts = [data.decode() for name, data in files.items() if Path(name).suffix in (".ipynb", ".py", ".md", ".toml")]
+        assert {name for name in files if name.startswith(f"{part}/")} == {
+            n for n in tracked if n.endswith(suffix)
+        }
+    texts = [
+        data.decode()
+        for name, data in files.items()
+        if Path(name).suffix in (".ipynb", ".py", ".md", ".toml")
+    ]
     assert len(texts) > 50 and not [text[:80] for text in texts if "SOLUTION" in text]
 
 
 def test_a_stray_file_gets_into_no_zip():
     build = tool("build_class")
     assert not build.FOR_STUDENTS.fullmatch("notebooks/instructor/00_tour.ipynb")
-    for name in ("notebooks/instructor/out/me.mp4", "notebooks/src/00_tour.py", "notebooks/out/me.mp4", "me.mp4",
-                 "tests/unit/test_audio.py", "dirfa_edu/__pycache__/audio.pyc", "class/x.zip", "notebooks/me.mp4"):
-        assert not build.FOR_STUDENTS.fullmatch(name) and not build.FOR_INSTRUCTORS.fullmatch(name), name
+    for name in (
+        "notebooks/instructor/out/me.mp4",
+        "notebooks/src/00_tour.py",
+        "notebooks/out/me.mp4",
+        "me.mp4",
+        "tests/unit/test_audio.py",
+        "dirfa_edu/__pycache__/audio.pyc",
+        "class/x.zip",
+        "notebooks/me.mp4",
+    ):
+        assert not build.FOR_STUDENTS.fullmatch(name) and not build.FOR_INSTRUCTORS.fullmatch(
+            name
+        ), name
 
 
 def test_links_of_the_students_readme_lead_somewhere(student):
@@ -111,8 +156,12 @@ def test_the_same_tree_gives_the_same_bytes(student, pages, tmp_path):
     build.write_zip(again, build.student_files())
     assert again.read_bytes() == student.read_bytes()
     for name in ("one.zip", "two.zip"):
-        files = build.instructor_files(build.slide_pages("owner/name"), build.common_errors(), "links")
-        build.write_zip(tmp_path / name, dict(reversed(files.items())) if name == "two.zip" else files)
+        files = build.instructor_files(
+            build.slide_pages("owner/name"), build.common_errors(), "links"
+        )
+        build.write_zip(
+            tmp_path / name, dict(reversed(files.items())) if name == "two.zip" else files
+        )
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
@@ -120,25 +169,53 @@ def test_without_solutions_hints_stay_and_solutions_go():
     build = tool("build_class")
     for name in CHAPTERS:
         text = (ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
-        with_them, without = nbformat.reads(text, 4), nbformat.reads(build.without_solutions(text), 4)
+        with_them, without = (
+            nbformat.reads(text, 4),
+            nbformat.reads(build.without_solutions(text), 4),
+        )
         nbformat.validate(without)
         sources = "\n".join(cell.source for cell in without.cells)
-        assert "<summary>Solution" not in sources and sources.count("<details>") == sources.count("</details>")
-        hints = ["\n".join(cell.source for cell in each.cells).count("<summary>Hint") for each in (with_them, without)]
+        assert "<summary>Solution" not in sources and sources.count("<details>") == sources.count(
+            "</details>"
+        )
+        hints = [
+            "\n".join(cell.source for cell in each.cells).count("<summary>Hint")
+            for each in (with_them, without)
+        ]
         assert hints[0] == hints[1] >= 3
-        assert [cell.get("outputs") for cell in without.cells] == [cell.get("outputs") for cell in with_them.cells]
+        assert [cell.get("outputs") for cell in without.cells] == [
+            cell.get("outputs") for cell in with_them.cells
+        ]
 
 
 def test_a_fresh_unzip_runs_the_first_cells_of_a_chapter(student, tmp_path):
     with zipfile.ZipFile(student) as archive:
         archive.extractall(tmp_path)
     course = tmp_path / "dirfa_edu_course"
-    cells = [cell.source for cell in read("02_discretization", course / "notebooks").cells if cell.cell_type == "code"]
-    script = "\n".join(["import matplotlib", "matplotlib.use('agg')", *cells[:2], "import dirfa_edu",
-                        "print('from', dirfa_edu.__file__)", "print('from', dirfa_edu.data_path())"])
+    cells = [
+        cell.source
+        for cell in read("02_discretization", course / "notebooks").cells
+        if cell.cell_type == "code"
+    ]
+    script = "\n".join(
+        [
+            "import matplotlib",
+            "matplotlib.use('agg')",
+            *cells[:2],
+            "import dirfa_edu",
+            "print('from', dirfa_edu.__file__)",
+            "print('from', dirfa_edu.data_path())",
+        ]
+    )
     environment = {key: value for key, value in os.environ.items() if key != "DIRFA_EDU_DATA"}
-    done = subprocess.run([sys.executable, "-c", script], cwd=course / "notebooks", capture_output=True, text=True,
-                          env=environment | {"PYTHONPATH": str(course), "OMP_NUM_THREADS": "1"}, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=course / "notebooks",
+        capture_output=True,
+        text=True,
+        env=environment | {"PYTHONPATH": str(course), "OMP_NUM_THREADS": "1"},
+        timeout=120,
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.count(f"from {course}") == 2, done.stdout
     assert "the number with the smallest squared error" in done.stdout
@@ -149,16 +226,26 @@ def test_the_instructor_zip_holds_solved_notebooks_whose_players_work(pages, tmp
     files = build.instructor_files(pages, build.common_errors(), "links")
     solved = {name for name in files if name.endswith(".ipynb")}
     assert solved == {f"notebooks/instructor/{name}.ipynb" for name in CHAPTERS}
-    assert {name for name in files if name.endswith(".html")} == {f"slides/{name}.html" for name in CHAPTERS}
+    assert {name for name in files if name.endswith(".html")} == {
+        f"slides/{name}.html" for name in CHAPTERS
+    }
     assert {f"teaching/{path.name}" for path in TEACHING.glob("*.md")} <= set(files)
-    assert {"teaching/common_errors.md", "teaching/links.md", "tests/exercises/test_checks.py"} <= set(files)
+    assert {
+        "teaching/common_errors.md",
+        "teaching/links.md",
+        "tests/exercises/test_checks.py",
+    } <= set(files)
     for name in CHAPTERS:
         notebook = nbformat.reads(files[f"notebooks/instructor/{name}.ipynb"].decode(), 4)
         for source in players(notebook):  # unpacked beside `data_samples` of the student zip
-            assert source.startswith("../out/") or (ROOT / "notebooks/instructor" / source).resolve().is_file(), source
+            assert (
+                source.startswith("../out/")
+                or (ROOT / "notebooks/instructor" / source).resolve().is_file()
+            ), source
 
 
-# ------------------------------------------------------------------------------------------------------- slides
+# --------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("name", CHAPTERS)
 def test_slides_of_a_chapter_stand_alone_and_show_something(pages, name):
@@ -167,8 +254,12 @@ def test_slides_of_a_chapter_stand_alone_and_show_something(pages, name):
     assert 8 <= len(found) <= 14
     for section in found:
         assert re.search(r"<h[12] tabindex=\"-1\">[^<]+", section)
-        body = re.search(r'<div class="body[^>]*>(.*?)</div>\n<p class="foot">', section, re.DOTALL)[1]
-        assert len(re.sub(r"<(?!img)[^>]*>", "", body).strip()) > 40, f"nothing under the heading: {section[:200]}"
+        body = re.search(
+            r'<div class="body[^>]*>(.*?)</div>\n<p class="foot">', section, re.DOTALL
+        )[1]
+        assert len(re.sub(r"<(?!img)[^>]*>", "", body).strip()) > 40, (
+            f"nothing under the heading: {section[:200]}"
+        )
     images = re.findall(r"<img [^>]*>", page)
     assert len(images) >= 3 and all(re.search(r' alt="[^"]{20,}"', each) for each in images)
     assert all(source.startswith("data:") for source in re.findall(r'\bsrc="([^"]*)"', page))
@@ -176,8 +267,12 @@ def test_slides_of_a_chapter_stand_alone_and_show_something(pages, name):
     assert all(link.startswith("https://") for link in re.findall(r'href="([^"]*)"', page))
     words = re.sub(r'"data:[^"]*"|<(script|style)>.*?</\1>', "", page, flags=re.DOTALL)
     assert "SOLUTION" not in words and "<summary>" not in words and "{{" not in words
-    drawn = re.sub(r""" alttext=("[^"]*"|'[^']*')""", "", words)  # a formula's alternative text is its TeX
-    assert not re.search(r"\\(frac|text|mathcal|bar|tau|sum|operatorname)|\$\$", drawn), "TeX that is not drawn"
+    drawn = re.sub(
+        r""" alttext=("[^"]*"|'[^']*')""", "", words
+    )  # a formula's alternative text is its TeX
+    assert not re.search(r"\\(frac|text|mathcal|bar|tau|sum|operatorname)|\$\$", drawn), (
+        "TeX that is not drawn"
+    )
     plain = re.sub(r"<[^>]*>", "", words)
     assert all(wanted in plain for wanted in ("Quiz", "Recap", "def ", "Exercise"))
     assert "github/owner/name/" in page
@@ -199,46 +294,65 @@ def made(*cells):
 
 def test_a_long_text_becomes_several_slides_and_a_short_one_grows():
     paragraph = "A sentence that says something about faces and is long enough to fill a line. " * 4
-    long = made(text(f"# Title\n{paragraph}", "slide"), text("## Long\n" + "\n\n".join([paragraph] * 7), "slide"))
+    long = made(
+        text(f"# Title\n{paragraph}", "slide"),
+        text("## Long\n" + "\n\n".join([paragraph] * 7), "slide"),
+    )
     assert [slide.title for slide in long] == ["Title", "Long", "Long (2)"]
     assert abs(len(long[1].parts) - len(long[2].parts)) <= 1, "the second slide is no leftover"
     assert long[1].style == "s" and made(text("# Title\nShort.", "slide"))[0].style == "l"
 
 
 def test_a_stub_joins_its_exercise_and_a_toy_its_equation_where_both_fit():
-    slides = made(text("# Title\nText.", "slide"), text("## Exercise\nWrite f.", "slide"),
-                  code("def f(x):\n    ...", "slide"), text("## Toy\nAdd.", "slide"),
-                  code("print(1 + 1)", "slide", prints="2\n"), text("## End\nText.", "slide"))
+    slides = made(
+        text("# Title\nText.", "slide"),
+        text("## Exercise\nWrite f.", "slide"),
+        code("def f(x):\n    ...", "slide"),
+        text("## Toy\nAdd.", "slide"),
+        code("print(1 + 1)", "slide", prints="2\n"),
+        text("## End\nText.", "slide"),
+    )
     assert [slide.title for slide in slides] == ["Title", "Exercise", "Toy", "End"]
     assert "..." in slides[1].parts[-1] and ">2</pre>" in slides[2].parts[-1]
     long = "\n".join(f"x{i} = {i}  # a line" for i in range(25))
     slides = made(text("# Title\nText.", "slide"), code(long, "slide"))
     assert [len(slide.parts) for slide in slides] == [1, 1], "too long to join"
-    only, = made(text("# Title\nText.", "slide"), code("print(3)", "slide-output", prints="3\n"))
+    (only,) = made(text("# Title\nText.", "slide"), code("print(3)", "slide-output", prints="3\n"))
     assert len(only.parts) == 2 and "print" not in only.parts[1] and ">3</pre>" in only.parts[1]
 
 
 def test_what_is_said_between_two_slides_is_in_the_notes_but_no_solution():
-    between = ("Between. <details><summary>Answer</summary>\n\nForty-two.\n\n</details>\n\n"
-               "<details><summary>Solution</summary>\n\nsecret\n\n</details>")
-    slides = made(text("# Title\nText.", "slide"), text(between), text("Before.\n\n## Next one\nText.", "slide"))
+    between = (
+        "Between. <details><summary>Answer</summary>\n\nForty-two.\n\n</details>\n\n"
+        "<details><summary>Solution</summary>\n\nsecret\n\n</details>"
+    )
+    slides = made(
+        text("# Title\nText.", "slide"),
+        text(between),
+        text("Before.\n\n## Next one\nText.", "slide"),
+    )
     notes = "\n".join(slides[0].notes)
     assert "Between." in notes and "Forty-two." in notes and "Before." in notes
     assert "secret" not in notes and "<" not in notes
 
 
-# ------------------------------------------------------------------------------------------------ common errors
+# ------------------------------------------------------------------------------------------------ c
+
 
 def test_each_exercise_has_its_common_errors_and_a_question_for_each():
     errors = tool("build_class").common_errors()
-    sections = dict(re.findall(r"^### `(\w+)`\n(.*?)(?=^###? |\Z)", errors, re.DOTALL | re.MULTILINE))
+    sections = dict(
+        re.findall(r"^### `(\w+)`\n(.*?)(?=^###? |\Z)", errors, re.DOTALL | re.MULTILINE)
+    )
     assert set(sections) == set(checks.all_checks())
     for name, text in sections.items():
         sentences = re.findall(r"^\* (.+)$", text, re.MULTILINE)
         assert len(sentences) >= 4 and len(set(sentences)) == len(sentences), name
         assert re.search(r"^\*\*.+[?.]\*\*$", text, re.MULTILINE), f"{name} asks nothing"
         assert len(text.strip().splitlines()[0]) > 30, f"{name} does not say its task"
-    assert "call fake.detach() before D" in sections["discriminator_loss"], "sentences beside the bank"
+    assert "call fake.detach() before D" in sections["discriminator_loss"], (
+        "sentences beside the bank"
+    )
 
 
 def test_recording_takes_the_bank_and_then_judges_as_before():
@@ -253,7 +367,8 @@ def test_recording_takes_the_bank_and_then_judges_as_before():
     assert check.verdict(lambda n: -(-n // 640)).startswith("right")
 
 
-# -------------------------------------------------------------------------------------------------------- plans
+# --------------------------------------------------------------------------------------------------
+
 
 def headings(name):
     source = "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "markdown")
@@ -280,22 +395,32 @@ def test_the_lab_fills_90_minutes_and_every_chapter_has_its_session():
     assert all(end == start for (_, end), (start, _) in zip(minutes, minutes[1:]))
     assert [f"**{a}-{b}," in lab for a, b in minutes] == [True] * len(minutes)
     rows = re.findall(r"^\| (\d\.\d) \| ([\d, ]+) \| (.+?) \|", unit, re.MULTILINE)
-    assert len(rows) == 6 and re.findall(r"\d\d", " ".join(row[1] for row in rows)) == [n[:2] for n in CHAPTERS]
-    reading = {number.rstrip(".") for row in rows for number in re.findall(r"(?<![\w.])\d(?:\.\d)*", re.sub(
-        r"Eq\. [\d-]+|Fig\. \d", "", row[2]))}
+    assert len(rows) == 6 and re.findall(r"\d\d", " ".join(row[1] for row in rows)) == [
+        n[:2] for n in CHAPTERS
+    ]
+    reading = {
+        number.rstrip(".")
+        for row in rows
+        for number in re.findall(
+            r"(?<![\w.])\d(?:\.\d)*", re.sub(r"Eq\. [\d-]+|Fig\. \d", "", row[2])
+        )
+    }
     assert reading <= PAPER, reading - PAPER
     for session, *_ in rows:
         assert re.search(rf"^### {session} ", unit, re.MULTILINE)
 
 
 def test_grades_and_rubrics_add_up():
-    unit, projects = ((TEACHING / f"{name}.md").read_text(encoding="utf-8") for name in ("unit", "projects"))
+    unit, projects = (
+        (TEACHING / f"{name}.md").read_text(encoding="utf-8") for name in ("unit", "projects")
+    )
     assert sum(map(int, re.findall(r"^\| .+ \| (\d+) % \|", unit, re.MULTILINE))) == 100
     rubric = projects.split("## Rubric, 100 points")[1]
     assert sum(map(int, re.findall(r"^\| (\d+) \|", rubric, re.MULTILINE))) == 100
 
 
-# -------------------------------------------------------------------------------------------------------- links
+# --------------------------------------------------------------------------------------------------
+
 
 def test_the_repository_comes_from_one_place(tmp_path):
     links = tool("links")
@@ -304,9 +429,13 @@ def test_the_repository_comes_from_one_place(tmp_path):
     (tmp_path / "pyproject.toml").write_text('[project]\nname = "x"\n', encoding="utf-8")
     (tmp_path / "CITATION.cff").write_text("title: x\n", encoding="utf-8")
     assert links.repository(root=tmp_path) == links.PLACEHOLDER
-    (tmp_path / "CITATION.cff").write_text("repository-code: 'https://github.com/a/cited'\n", encoding="utf-8")
+    (tmp_path / "CITATION.cff").write_text(
+        "repository-code: 'https://github.com/a/cited'\n", encoding="utf-8"
+    )
     assert links.repository(root=tmp_path) == "a/cited"
-    (tmp_path / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/a/named.git"\n')
+    (tmp_path / "pyproject.toml").write_text(
+        '[project.urls]\nRepository = "https://github.com/a/named.git"\n'
+    )
     assert links.repository(root=tmp_path) == "a/named"
     assert links.repository("b/given", root=tmp_path) == "b/given"
     with pytest.raises(ValueError, match="owner/name"):
@@ -317,8 +446,13 @@ def test_links_lead_to_the_eight_chapters_and_say_that_nobody_tried_them():
     links = tool("links")
     text = links.markdown(dict.fromkeys(CHAPTERS, "title"), "o/n")
     for name in CHAPTERS:
-        assert f"https://colab.research.google.com/github/o/n/blob/main/notebooks/{name}.ipynb" in text
-        assert f"https://mybinder.org/v2/gh/o/n/main?urlpath=lab%2Ftree%2Fnotebooks%2F{name}.ipynb" in text
+        assert (
+            f"https://colab.research.google.com/github/o/n/blob/main/notebooks/{name}.ipynb" in text
+        )
+        assert (
+            f"https://mybinder.org/v2/gh/o/n/main?urlpath=lab%2Ftree%2Fnotebooks%2F{name}.ipynb"
+            in text
+        )
     assert "Nobody has tried them" in text and "placeholder" not in text
     assert "placeholder" in links.markdown(dict.fromkeys(CHAPTERS, "title"), links.PLACEHOLDER)
 
@@ -332,7 +466,9 @@ def test_the_cell_for_colab_clones_installs_and_goes_to_the_notebooks(monkeypatc
     monkeypatch.setenv("DIRFA_EDU_DATA", "before")
     exec(compile(ast.parse(snippet), "snippet", "exec"), {})
     assert ran[0] == ["git", "clone", "--depth", "1", "https://github.com/o/n", "/content/n"]
-    assert "torch>=2.6" in ran[1] and not [each for each in ran[1] if each.startswith(("jupyterlab", "ipykernel"))]
+    assert "torch>=2.6" in ran[1] and not [
+        each for each in ran[1] if each.startswith(("jupyterlab", "ipykernel"))
+    ]
     assert ran[2][-2:] == ["--no-deps", "/content/n"] and went == ["/content/n/notebooks"]
     assert os.environ["DIRFA_EDU_DATA"] == "/content/n/data_samples"
 
@@ -341,16 +477,25 @@ def test_binder_installs_what_the_lock_names():
     folder = ROOT / ".binder"
     environment = yaml.safe_load((folder / "environment.yml").read_text(encoding="utf-8"))
     root = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    assert environment["channels"] == root["channels"] and environment["dependencies"] == root["dependencies"][:2]
+    assert (
+        environment["channels"] == root["channels"]
+        and environment["dependencies"] == root["dependencies"][:2]
+    )
     script = folder / "postBuild"
     assert os.access(script, os.X_OK) and script.read_text().startswith("#!/usr/bin/env bash\n")
     assert subprocess.run(["bash", "-n", script]).returncode == 0
-    assert "-r requirements.lock" in script.read_text() and "--no-deps --no-build-isolation -e ." in script.read_text()
-    pin = subprocess.run(["grep", "-m1", "^torch==", "requirements.lock"], cwd=ROOT, capture_output=True, text=True)
+    assert (
+        "-r requirements.lock" in script.read_text()
+        and "--no-deps --no-build-isolation -e ." in script.read_text()
+    )
+    pin = subprocess.run(
+        ["grep", "-m1", "^torch==", "requirements.lock"], cwd=ROOT, capture_output=True, text=True
+    )
     assert re.fullmatch(r"torch==[\d.]+\n", pin.stdout)
 
 
-# ------------------------------------------------------------------------- VS Code's notebook editor, from outside
+# ------------------------------------------------------------------------- VS Code's notebook edito
+
 
 def players(notebook):
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -358,8 +503,12 @@ def players(notebook):
     return re.findall(r'<(?:audio|video|img)[^>]* src="([^"]+)"', "\n".join(shown))
 
 
-@pytest.fixture(params=[(name, folder) for name in CHAPTERS for folder in ("notebooks", "notebooks/instructor")],
-                ids=lambda each: "-".join(each).replace("notebooks/", ""))
+@pytest.fixture(
+    params=[
+        (name, folder) for name in CHAPTERS for folder in ("notebooks", "notebooks/instructor")
+    ],
+    ids=lambda each: "-".join(each).replace("notebooks/", ""),
+)
 def notebook(request):
     name, folder = request.param
     return read(name, ROOT / folder)
@@ -389,20 +538,34 @@ def test_players_point_to_files_that_are_there_or_that_the_notebook_writes():
         code = "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "code")
         for source in players(read(name)):
             seen += 1
-            assert not Path(source).is_absolute() and "://" not in source and not source.startswith("data:")
+            assert (
+                not Path(source).is_absolute()
+                and "://" not in source
+                and not source.startswith("data:")
+            )
             assert (ROOT / "notebooks" / source).is_file() or f'"{source}"' in code, source
     assert seen >= 5
 
 
 def test_widgets_are_core_ipywidgets():
-    found = set()
-    for path in (ROOT / "dirfa_edu").glob("*.py"):
+    found, rooms = set(), list((ROOT / "dirfa_edu").rglob("*.py"))
+    assert len(rooms) >= 45, "the folders inside count, too"
+    for path in rooms:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = [each.name for each in node.names] if isinstance(node, ast.Import) else (
-                [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else [])
+            names = (
+                [each.name for each in node.names]
+                if isinstance(node, ast.Import)
+                else (
+                    [node.module or ""]
+                    if isinstance(node, ast.ImportFrom) and not node.level
+                    else []
+                )
+            )
             found |= {name.split(".")[0] for name in names}
     assert "ipywidgets" in found and not found & FOREIGN
-    assert not [name for name in FOREIGN if re.search(rf'"{name}\b', (ROOT / "pyproject.toml").read_text())]
+    assert not [
+        name for name in FOREIGN if re.search(rf'"{name}\b', (ROOT / "pyproject.toml").read_text())
+    ]
 
 
 def test_films_are_h264_with_aac_or_silent(tmp_path):
@@ -413,6 +576,10 @@ def test_films_are_h264_with_aac_or_silent(tmp_path):
     for path in films:
         with av.open(str(path)) as film:
             video, sound = film.streams.video[0], film.streams.audio
-            assert video.codec_context.name == "h264" and video.codec_context.pix_fmt == "yuv420p", path
+            assert (
+                video.codec_context.name == "h264" and video.codec_context.pix_fmt == "yuv420p"
+            ), path
             assert [stream.codec_context.name for stream in sound] in ([], ["aac"]), path
-    assert "AAC, which VS Code does not decode" in (TEACHING / "README.md").read_text(encoding="utf-8")
+    assert "AAC, which VS Code does not decode" in (TEACHING / "README.md").read_text(
+        encoding="utf-8"
+    )

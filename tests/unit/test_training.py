@@ -14,10 +14,10 @@ import torch
 
 from dirfa_edu import examples, training
 from dirfa_edu.discretize import Discretizer
-from dirfa_edu.evaluate import repeat_bits
 from dirfa_edu.files import InputError
 from dirfa_edu.generator import GeneratorConfig
 from dirfa_edu.mapper import MapperConfig
+from dirfa_edu.results.mapper_card import repeat_bits
 
 TINY = MapperConfig(bins=20, tau=8, d_model=32, layers=1, heads=2)
 
@@ -55,12 +55,17 @@ CLIPS = [ToyClip(seed) for seed in range(24)]
 
 
 def test_the_mapper_learns_what_the_audio_says_and_no_more():
-    network, log = training.train_mapper(CLIPS, TINY, steps=250, batch=16, window=40, lr=3e-3, progress=False)
+    network, log = training.train_mapper(
+        CLIPS, TINY, steps=250, batch=16, window=40, lr=3e-3, progress=False
+    )
     with torch.no_grad():
         y = torch.from_numpy(network.discretizer.encode(CLIPS[0].Y))
         previous = torch.cat([network.start(1)[0], y[:-1]])[None]
         bits = torch.nn.functional.cross_entropy(
-            network(torch.from_numpy(CLIPS[0].A)[None], previous)[0].transpose(1, 2), y, reduction="none").mean(0)
+            network(torch.from_numpy(CLIPS[0].A)[None], previous)[0].transpose(1, 2),
+            y,
+            reduction="none",
+        ).mean(0)
     heard, unheard = bits[14] / np.log(2), bits[8] / np.log(2)
     assert heard < 3.0  # of log2(20) = 4.3 bits
     assert unheard > 4.0
@@ -70,12 +75,24 @@ def test_the_mapper_learns_what_the_audio_says_and_no_more():
 @pytest.mark.parametrize("kind", ["mapper", "generator"])
 def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, kind, monkeypatch):
     if kind == "mapper":
+
         def train(**kw):
-            return training.train_mapper(CLIPS[:4], TINY, batch=4, window=20, every=5, progress=False, **kw)
+            return training.train_mapper(
+                CLIPS[:4], TINY, batch=4, window=20, every=5, progress=False, **kw
+            )
     else:
+
         def train(**kw):
-            return training.train_generator(CLIPS[:2], GeneratorConfig(size=64, width=8, keypoints=3), batch=2,
-                                            every=5, adversarial_from=0.3, progress=False, **kw)
+            return training.train_generator(
+                CLIPS[:2],
+                GeneratorConfig(size=64, width=8, keypoints=3),
+                batch=2,
+                every=5,
+                adversarial_from=0.3,
+                progress=False,
+                **kw,
+            )
+
     whole, log = train(steps=10)
     # stop at step 5, right after the checkpoint, the way Ctrl-C would
     saved = training.save_checkpoint
@@ -111,8 +128,15 @@ if first_process():
 
 def start_run(folder, **settings):
     (folder / "run.py").write_text(RUN)
-    command = [sys.executable, str(folder / "run.py"), str(Path(__file__).parent), json.dumps(settings)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True)
+    command = [
+        sys.executable,
+        str(folder / "run.py"),
+        str(Path(__file__).parent),
+        json.dumps(settings),
+    ]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}, text=True
+    )
 
 
 def result_of(process):
@@ -160,8 +184,16 @@ def test_devices_that_cannot_share_a_batch_are_refused_before_anything_starts():
 def test_tensorboard_gets_what_the_log_gets(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    _, log = training.train_mapper(CLIPS[:4], TINY, steps=20, batch=2, window=10, every=10, progress=False,
-                                   tensorboard=tmp_path / "board")
+    _, log = training.train_mapper(
+        CLIPS[:4],
+        TINY,
+        steps=20,
+        batch=2,
+        window=10,
+        every=10,
+        progress=False,
+        tensorboard=tmp_path / "board",
+    )
     events = EventAccumulator(str(tmp_path / "board")).Reload()
     assert set(events.Tags()["scalars"]) == {"loss", "lips", "upper", "blink", "pose"}
     for name in ("lips", "pose"):
@@ -172,7 +204,9 @@ def test_tensorboard_gets_what_the_log_gets(tmp_path):
 def test_without_tensorboard_asking_for_it_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(InputError, match="pip install tensorboard"):
-        training.train_mapper(CLIPS[:2], TINY, steps=1, batch=2, window=10, progress=False, tensorboard=tmp_path)
+        training.train_mapper(
+            CLIPS[:2], TINY, steps=1, batch=2, window=10, progress=False, tensorboard=tmp_path
+        )
 
 
 @pytest.mark.parametrize("preset", ["notebook", "shipped", "paper", "audio"])
@@ -187,8 +221,15 @@ def test_every_preset_of_the_mapper_makes_a_step(preset):
 def test_a_damaged_checkpoint_is_one_sentence(tmp_path):
     (tmp_path / "c.pt").write_bytes(b"PK\x03\x04 cut off")
     with pytest.raises(InputError, match="cannot resume"):
-        training.train_mapper(CLIPS[:2], TINY, steps=1, batch=2, window=10, checkpoint=tmp_path / "c.pt",
-                              progress=False)
+        training.train_mapper(
+            CLIPS[:2],
+            TINY,
+            steps=1,
+            batch=2,
+            window=10,
+            checkpoint=tmp_path / "c.pt",
+            progress=False,
+        )
     with pytest.raises(InputError, match="budget"):
         training.train_mapper(CLIPS[:2], TINY, progress=False)
 
@@ -218,24 +259,43 @@ def test_corruption_hits_lips_harder_than_expression_and_lasts_for_many_frames(m
     assert later[0] > 0.12 > 0.06 > abs(later[1])
 
 
-def test_where_something_is_pinned_the_other_expressions_come_from_elsewhere_at_a_natural_speed(monkeypatch):
+def test_where_something_is_pinned_the_other_expressions_come_from_elsewhere_at_a_natural_speed(
+    monkeypatch,
+):
     monkeypatch.setattr(examples, "HISTORY_NOISE", 0.0)
     bins = Discretizer.fit([clip.Y for clip in CLIPS], 500)
-    speed = torch.from_numpy(np.ceil(bins.step / bins.width / 3)[examples.UPPER].clip(1, 500)).long()
-    data = [(torch.from_numpy(CLIPS[0].A), [torch.full((60, 23), level)]) for level in range(100, 500, 40)]
-    _, previous, y, pinned = examples.mapper_batch(data, bins, 800, 40, torch.Generator().manual_seed(0))
+    speed = torch.from_numpy(
+        np.ceil(bins.step / bins.width / 3)[examples.UPPER].clip(1, 500)
+    ).long()
+    data = [
+        (torch.from_numpy(CLIPS[0].A), [torch.full((60, 23), level)])
+        for level in range(100, 500, 40)
+    ]
+    _, previous, y, pinned = examples.mapper_batch(
+        data, bins, 800, 40, torch.Generator().manual_seed(0)
+    )
     truth = y[..., -1:]  # pose is never touched
     assert not pinned[..., examples.LIPS].any() and not pinned[..., 16:].any()
-    assert pinned.sum(-1).max() == 1 and 0.8 < pinned.any(-1).any(1).float().mean() / examples.PINNED_WINDOWS < 1.2
+    assert (
+        pinned.sum(-1).max() == 1
+        and 0.8 < pinned.any(-1).any(1).float().mean() / examples.PINNED_WINDOWS < 1.2
+    )
     assert (pinned[:, 1:].int() >= pinned[:, :-1].int()).all()  # from some frame on, to the end
-    mark, past, y = pinned[..., examples.UPPER], previous[..., examples.UPPER], y[..., examples.UPPER]
+    mark, past, y = (
+        pinned[..., examples.UPPER],
+        previous[..., examples.UPPER],
+        y[..., examples.UPPER],
+    )
     foreign = (past != truth)[:, 1:]
-    assert not foreign[mark.any(-1, keepdim=True).expand_as(mark)[:, 1:] == 0].any()  # only where something is marked
+    # only where something is marked
+    assert not foreign[mark.any(-1, keepdim=True).expand_as(mark)[:, 1:] == 0].any()
     assert not foreign[mark[:, 1:]].any()  # and never what is marked itself
     share = foreign.sum() / (7 * mark[:, 1:].sum())
-    assert 0.8 < share / (0.95 * examples.FOLLOWERS) < 1.2  # of the foreign ones one clip in ten is its like
+    # of the foreign ones one clip in ten is its like
+    assert 0.8 < share / (0.95 * examples.FOLLOWERS) < 1.2
     level = (past - past[:, :1]).abs()[:, 1:].amax(1)[foreign.any(1)]
-    assert 0.2 < (level % 40 == 0).float().mean() < 0.8  # some come from another clip, some have drifted
+    # some come from another clip, some have drifted
+    assert 0.2 < (level % 40 == 0).float().mean() < 0.8
     wanted = past + torch.minimum((truth - past).abs(), speed) * (truth - past).sign()
     assert torch.equal(y[:, 1:][foreign], wanted[:, 1:][foreign])
     assert torch.equal(y[:, 1:][~foreign], truth.expand_as(y)[:, 1:][~foreign])
@@ -243,7 +303,9 @@ def test_where_something_is_pinned_the_other_expressions_come_from_elsewhere_at_
 
 def test_audio_is_dropped_in_whole_windows():
     data = [(torch.from_numpy(CLIPS[0].A), [torch.zeros(60, 23, dtype=torch.long)])]
-    A, *_ = examples.mapper_batch(data, Discretizer.fit([CLIPS[0].Y]), 300, 20, torch.Generator().manual_seed(0))
+    A, *_ = examples.mapper_batch(
+        data, Discretizer.fit([CLIPS[0].Y]), 300, 20, torch.Generator().manual_seed(0)
+    )
     deaf = (A == -1).all(-1)  # (B, T)
     assert torch.equal(deaf.any(1), deaf.all(1)) and 0.05 < deaf.any(1).float().mean() < 0.16
 
@@ -252,13 +314,15 @@ def test_augmentation_moves_bands_together_and_keeps_what_is_flat(monkeypatch):
     flat = torch.full((4, 3, 400), 0.5)
     noise = torch.Generator().manual_seed(0)
     mel = examples.augment(flat, noise).view(4, 3, 20, 20)
-    step = mel.diff(dim=-1).mean(dim=(1, 2))  # (4, 19): a flat spectrum gets a level and a tilt, nothing else
+    # (4, 19): a flat spectrum gets a level and a tilt, nothing else
+    step = mel.diff(dim=-1).mean(dim=(1, 2))
     assert (step - step.mean(1, keepdim=True)).abs().max() < 0.01
     assert not torch.allclose(mel[0].mean(), mel[1].mean(), atol=1e-3)
     peaks = torch.zeros(64, 1, 20, 20)
     peaks[..., 10] = 0.8
     moved = examples.augment(peaks.flatten(2), noise).view(64, 20, 20).mean(1).argmax(-1)
-    assert 8 <= moved.min() < 10 < moved.max() <= 12  # the resonance is elsewhere, in all frames of a window alike
+    # the resonance is elsewhere, in all frames of a window alike
+    assert 8 <= moved.min() < 10 < moved.max() <= 12
     randn = torch.randn
     monkeypatch.setattr(torch, "randn", lambda *size, **options: 0 * randn(*size, **options))
     A = torch.rand(2, 5, 400)
@@ -278,13 +342,18 @@ def test_a_sentence_held_out_is_held_out_in_every_voice():
     clips[17].text = clips[12].text  # a second reading of a sentence that is held out
     train, validation = examples.held_out(clips)
     assert {clip.name for clip in validation} == {"sentence 0", "sentence 12", "sentence 17"}
-    assert not {clip.text for clip in train} & {clip.text for clip in validation} and len(train) == 21
+    assert (
+        not {clip.text for clip in train} & {clip.text for clip in validation} and len(train) == 21
+    )
 
 
 def test_of_probes_only_the_first_frames_are_trained_on():
     clips = [ToyClip(0, T=90), ToyClip(1, T=90)]
     clips[1].kind = "probe"
-    lengths = [len(frames) for frames, _ in examples.seen_in_training(clips, examples.generator_pairs(clips, 64))]
+    lengths = [
+        len(frames)
+        for frames, _ in examples.seen_in_training(clips, examples.generator_pairs(clips, 64))
+    ]
     assert lengths == [90, examples.PROBE_TRAIN]
 
 

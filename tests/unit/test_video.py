@@ -12,7 +12,7 @@ def test_a_click_and_a_flash_stay_in_the_same_frame(tmp_path):
     frames = np.full((50, 64, 64, 3), 20, np.uint8)
     frames[17] = 230
     wave = np.random.default_rng(0).normal(0, 1e-3, 32000).astype(np.float32)
-    wave[17 * 640 + 200:17 * 640 + 440] += np.hanning(240)  # in the middle of frame 17
+    wave[17 * 640 + 200 : 17 * 640 + 440] += np.hanning(240)  # in the middle of frame 17
     assert write_mp4(tmp_path / "x.mp4", iter(frames), wave) == 50
     seen, fps, heard = read_mp4(tmp_path / "x.mp4")
     assert fps == 25 and seen.shape == frames.shape
@@ -59,7 +59,9 @@ def test_an_error_halfway_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("frames, word", [(np.zeros((0, 32, 32, 3)), "no frames"), (np.zeros((2, 31, 32, 3)), "even")])
+@pytest.mark.parametrize(
+    "frames, word", [(np.zeros((0, 32, 32, 3)), "no frames"), (np.zeros((2, 31, 32, 3)), "even")]
+)
 def test_bad_frames(tmp_path, frames, word):
     with pytest.raises(InputError, match=word):
         write_mp4(tmp_path / "x.mp4", frames)

@@ -1,12 +1,13 @@
-"""Crops by hand, pose and Action Units of known faces, identity against the published network written out again."""
+"""Crops by hand, pose and Action Units of known faces, identity against the published network
+written out again."""
 
 import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from dirfa_edu import vision
 from dirfa_edu.animation import AU_NUMBERS, AUS, column
+from dirfa_edu.faces import vision
 from dirfa_edu.files import InputError, data_path, load_tensors
 
 
@@ -39,7 +40,7 @@ def test_warp_repeats_edges_and_averages_when_it_shrinks():
     image = np.zeros((64, 64, 3), np.uint8)
     image[::2] = 200  # stripes of one pixel
     assert abs(int(vision.warp(image, (32, 32, 64, 0.0), 16).mean()) - 100) <= 1
-    assert (vision.warp(image, (32, 32, 64, 0.0), 16).std() < 1)  # and no moire
+    assert vision.warp(image, (32, 32, 64, 0.0), 16).std() < 1  # and no moire
     assert vision.warp(np.full((8, 8, 3), 9, np.uint8), (0, 0, 40, 0.3), 8).min() == 9
 
 
@@ -54,7 +55,9 @@ def test_crop_rule_levels_the_eyes_and_takes_one_and_a_half_boxes():
 
 
 # ---- pose ----
-@pytest.mark.parametrize("pose", [(0, 0, 0), (0.3, 0, 0), (0, -0.5, 0), (0, 0, 0.7), (0.2, -0.3, 0.1)])
+@pytest.mark.parametrize(
+    "pose", [(0, 0, 0), (0.3, 0, 0), (0, -0.5, 0), (0, 0, 0.7), (0.2, -0.3, 0.1)]
+)
 def test_pose_of_a_turned_canonical_face(pose):
     L = posed(*pose, scale=2.0, at=(100, 120))[None]
     assert vision.pose_from_landmarks(L, (640, 480))[0, :3] == pytest.approx(pose, abs=1e-5)
@@ -63,13 +66,18 @@ def test_pose_of_a_turned_canonical_face(pose):
 def test_pose_signs_are_openfaces():
     nose, top, left, right = 4, 10, 234, 454
     assert posed(rx=0.3)[nose, 1] > posed()[nose, 1], "Rx > 0 looks down"
-    assert posed(ry=0.3)[nose, 0] < posed()[nose, 0], "Ry > 0 turns the nose to the left of the image"
+    assert posed(ry=0.3)[nose, 0] < posed()[nose, 0], (
+        "Ry > 0 turns the nose to the left of the image"
+    )
     assert posed(rz=0.3)[top, 0] > posed()[top, 0], "Rz > 0 turns clockwise"
     assert posed()[left, 0] < posed()[right, 0]
 
 
 def test_translation_is_in_millimetres():
-    near, far = (vision.pose_from_landmarks(posed(scale=s, at=(320, 240))[None], (640, 480))[0] for s in (1.0, 0.5))
+    near, far = (
+        vision.pose_from_landmarks(posed(scale=s, at=(320, 240))[None], (640, 480))[0]
+        for s in (1.0, 0.5)
+    )
     assert far[5] == pytest.approx(2 * near[5]) == pytest.approx(1000)  # focal length 500 px
     moved = vision.pose_from_landmarks(posed(scale=0.5, at=(330, 240))[None], (640, 480))[0]
     assert moved[3] - far[3] == pytest.approx(20)  # 10 px at half a pixel per mm
@@ -89,8 +97,8 @@ def one_second_of(change=None, frames=40):
     L = np.repeat(posed(scale=2.0)[None], frames, axis=0)
     if change:
         for points, (dx, dy) in change.items():
-            L[frames // 2:, list(points), 0] += 2 * dx
-            L[frames // 2:, list(points), 1] += 2 * dy
+            L[frames // 2 :, list(points), 0] += 2 * dx
+            L[frames // 2 :, list(points), 1] += 2 * dy
     return L
 
 
@@ -144,28 +152,45 @@ def test_measures_are_in_attribute_order():
 
 # ---- identity ----
 def published_network(x, stored):
-    """face-api's own order of operations, layer by layer, in unfolded form; x (B, 3, 150, 150) in 0..255."""
+    """face-api's own order of operations, layer by layer, in unfolded form; x (B, 3, 150, 150) in
+    0..255."""
+
     def value(name):
         t = stored[name].float()
-        return t * stored[name + ".range"][1] + stored[name + ".range"][0] if name + ".range" in stored else t
+        return (
+            t * stored[name + ".range"][1] + stored[name + ".range"][0]
+            if name + ".range" in stored
+            else t
+        )
 
     def layer(x, name, stride, relu, padding):
         x = F.conv2d(x, value(f"{name}.conv.filters"), value(f"{name}.conv.bias"), stride, padding)
-        x = x * value(f"{name}.scale.weights")[:, None, None] + value(f"{name}.scale.biases")[:, None, None]
+        x = (
+            x * value(f"{name}.scale.weights")[:, None, None]
+            + value(f"{name}.scale.biases")[:, None, None]
+        )
         return x.relu() if relu else x
 
     x = (x - torch.tensor([122.782, 117.001, 104.298])[:, None, None]) / 256
     x = F.max_pool2d(layer(x, "conv32_down", 2, True, 0), 3, 2)
-    for name in ("conv32_1 conv32_2 conv32_3 conv64_down conv64_1 conv64_2 conv64_3 conv128_down conv128_1 conv128_2 "
-                 "conv256_down conv256_1 conv256_2 conv256_down_out").split():
+    for name in (
+        "conv32_1 conv32_2 conv32_3 conv64_down conv64_1 conv64_2 conv64_3 conv128_down conv128_1 conv128_2 "
+        "conv256_down conv256_1 conv256_2 conv256_down_out"
+    ).split():
         down = "down" in name
-        out = layer(layer(x, name + ".conv1", 2 if down else 1, True, 0 if down else 1), name + ".conv2", 1, False, 1)
+        out = layer(
+            layer(x, name + ".conv1", 2 if down else 1, True, 0 if down else 1),
+            name + ".conv2",
+            1,
+            False,
+            1,
+        )
         if down:
             x = F.avg_pool2d(x, 2)
             full = torch.zeros(len(x), out.shape[1], *x.shape[2:])
-            full[:, :, :out.shape[2], :out.shape[3]] = out
+            full[:, :, : out.shape[2], : out.shape[3]] = out
             short = torch.zeros_like(full)
-            short[:, :x.shape[1]] = x
+            short[:, : x.shape[1]] = x
             x = (full + short).relu()
         else:
             x = (x + out).relu()
@@ -175,7 +200,9 @@ def published_network(x, stored):
 def test_embedding_equals_the_published_network():
     stored, _ = load_tensors(data_path("models", "face_resnet.safetensors"))
     chips = torch.rand(2, 3, 150, 150, generator=torch.Generator().manual_seed(0))
-    assert torch.allclose(vision.load_face_resnet().embed(chips), published_network(chips * 255, stored), atol=1e-4)
+    assert torch.allclose(
+        vision.load_face_resnet().embed(chips), published_network(chips * 255, stored), atol=1e-4
+    )
 
 
 def test_features_at_any_size_with_gradients_to_the_picture():
@@ -184,7 +211,9 @@ def test_features_at_any_size_with_gradients_to_the_picture():
     for size in (64, 128, 200):
         picture = torch.rand(1, 3, size, size, requires_grad=True)
         levels = network.features(picture, levels=2)
-        assert [f.shape[1] for f in levels] == [32, 64] and levels[0].shape[2] > 1.8 * levels[1].shape[2] - 2
+        assert [f.shape[1] for f in levels] == [32, 64] and levels[0].shape[2] > 1.8 * levels[
+            1
+        ].shape[2] - 2
         sum(f.square().mean() for f in levels).backward()
         assert picture.grad.abs().sum() > 0
 
@@ -208,7 +237,7 @@ def test_chips_put_the_eyes_where_the_network_learned_them():
     frame = np.zeros((300, 300, 3), np.uint8)
     for i in vision.EYE_CORNERS:
         x, y = L[0, i, :2].round().astype(int)
-        frame[y - 3:y + 4, x - 3:x + 4] = 255
+        frame[y - 3 : y + 4, x - 3 : x + 4] = 255
     chip = vision.face_chips(frame[None], L)[0, 0].numpy()
     rows, columns = np.nonzero(chip > 0.5)
     left, right = columns < 75, columns >= 75
@@ -243,8 +272,9 @@ def test_a_video_without_a_face_is_one_sentence(tmp_path):
 # ---- the whole path on digital actors ----
 @pytest.fixture(scope="module")
 def talking():
-    """Two actors who open their mouths, blink, and turn their heads: animation (40, 23), frames (40, 128, 128, 3)."""
-    from dirfa_edu.actor import Actor
+    """Two actors who open their mouths, blink, and turn their heads: animation (40, 23), frames
+    (40, 128, 128, 3)."""
+    from dirfa_edu.actors.actor import Actor
 
     Y = np.zeros((40, 23))
     t = np.arange(40)
@@ -254,11 +284,13 @@ def talking():
     Y[:, column("pose_Ry")] = 0.2 * np.sin(t / 8)
     Y[:, column("pose_Rx")] = 0.1 * np.cos(t / 6)
     actors = {name: Actor(name) for name in ("anna", "ben")}
-    return Y, {name: np.stack([actor.render(row, 128) for row in Y]) for name, actor in actors.items()}
+    return Y, {
+        name: np.stack([actor.render(row, 128) for row in Y]) for name, actor in actors.items()
+    }
 
 
 def test_every_frame_of_an_actor_is_found_where_it_is(talking):
-    from dirfa_edu.actor import Actor
+    from dirfa_edu.actors.actor import Actor
 
     Y, clips = talking
     for name, frames in clips.items():
@@ -267,7 +299,8 @@ def test_every_frame_of_an_actor_is_found_where_it_is(talking):
         actor = Actor(name)
         true = np.stack([actor.landmarks(row, 128) for row in Y])
         eyes = np.linalg.norm(true[:, 36] - true[:, 45], axis=1)
-        for ours, theirs in ((33, 36), (263, 45), (61, 48), (291, 54)):  # outer eyes, corners of the mouth
+        # outer eyes, corners of the mouth
+        for ours, theirs in ((33, 36), (263, 45), (61, 48), (291, 54)):
             assert (np.linalg.norm(L[:, ours, :2] - true[:, theirs], axis=1) / eyes).mean() < 0.12
 
 
@@ -275,7 +308,13 @@ def test_what_the_actor_does_is_measured(talking):
     Y, clips = talking
     for frames in clips.values():
         found = vision.attributes_from_landmarks(vision.landmarks(frames), (128, 128))
-        for name, least in (("pose_Ry", 0.9), ("pose_Rx", 0.8), ("AU26", 0.75), ("AU45", 0.75), ("AU12", 0.75)):
+        for name, least in (
+            ("pose_Ry", 0.9),
+            ("pose_Rx", 0.8),
+            ("AU26", 0.75),
+            ("AU45", 0.75),
+            ("AU12", 0.75),
+        ):
             r = np.corrcoef(found[:, column(name)], Y[:, column(name)])[0, 1]
             assert r > least, f"{name}: r = {r:.2f}"
 
@@ -286,7 +325,10 @@ def test_an_opening_jaw_is_not_taken_for_a_raised_chin_or_a_dimple(talking):
     for frames in clips.values():
         found = vision.attributes_from_landmarks(vision.landmarks(frames), (128, 128))
         for au in ("AU14", "AU15", "AU17"):
-            shut, open_ = found[~jaw & (Y[:, column("AU12")] == 0), column(au)], found[jaw, column(au)]
+            shut, open_ = (
+                found[~jaw & (Y[:, column("AU12")] == 0), column(au)],
+                found[jaw, column(au)],
+            )
             assert abs(np.median(shut) - np.median(open_)) < 1, au
 
 
@@ -310,9 +352,18 @@ def test_extract_gives_all_the_networks_need(talking, tmp_path):
     assert abs(len(found["wave"]) - 40 * 640) < 3000
     assert np.median(found["animation"][:, 17:], axis=0) == pytest.approx(np.zeros(6), abs=1e-5)
     portrait = vision.attributes_from_landmarks(
-        vision.landmarks(np.stack([found["portrait"], *[vision.warp(f, (64, 64, 128, 0.0), 256)
-                                                        for f in clips["anna"]]])), (256, 256))
-    assert portrait[0, column("AU26")] < 1 and portrait[0, column("AU45")] < 1  # mouth closed, eyes open
+        vision.landmarks(
+            np.stack(
+                [
+                    found["portrait"],
+                    *[vision.warp(f, (64, 64, 128, 0.0), 256) for f in clips["anna"]],
+                ]
+            )
+        ),
+        (256, 256),
+    )
+    # mouth closed, eyes open
+    assert portrait[0, column("AU26")] < 1 and portrait[0, column("AU45")] < 1
 
 
 def test_thirty_frames_a_second_become_twenty_five(talking, tmp_path):
@@ -341,4 +392,7 @@ def test_two_people_are_refused_and_a_small_one_behind_is_not(talking, tmp_path)
 def test_a_face_is_found_again_after_it_was_gone(talking):
     frames = talking[1]["ben"][:9].copy()
     frames[3:6] = 0
-    assert np.isfinite(vision.landmarks(frames)[:, 0, 0]).tolist() == [True] * 3 + [False] * 3 + [True] * 3
+    assert (
+        np.isfinite(vision.landmarks(frames)[:, 0, 0]).tolist()
+        == [True] * 3 + [False] * 3 + [True] * 3
+    )

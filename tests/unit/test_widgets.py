@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dirfa_edu import plots
+from dirfa_edu.course.widgets import Explorer
 from dirfa_edu.video import write_mp4
-from dirfa_edu.widgets import Explorer
 
 
 def draw(a, b=0):
@@ -25,7 +25,11 @@ def test_the_sweep_visits_every_stop_and_every_corner_once():
     points = Explorer(draw, a=list(range(9)), b=list(range(9))).points(n_random=200)
     visited = {(point["a"], point["b"]) for point in points}
     assert len(visited) == len(points)
-    assert {(a, 0) for a in range(9)} | {(0, b) for b in range(9)} | {(0, 8), (8, 0), (8, 8)} <= visited
+    assert {(a, 0) for a in range(9)} | {(0, b) for b in range(9)} | {
+        (0, 8),
+        (8, 0),
+        (8, 8),
+    } <= visited
     assert len(points) > 60  # 200 seeded random points on 81 places
     assert points == Explorer(draw, a=list(range(9)), b=list(range(9))).points(n_random=200)
 
@@ -70,7 +74,9 @@ def test_the_film_button_plays_what_the_setting_gives(tmp_path):
         write_mp4(tmp_path / "film.mp4", np.zeros((3, 16, 16, 3), np.uint8))
         return tmp_path / "film.mp4"
 
-    slider, _, _, button, stage, _ = Explorer(draw, "a {a}", film=film, a=[1, 2]).controls().children
+    slider, _, _, button, stage, _ = (
+        Explorer(draw, "a {a}", film=film, a=[1, 2]).controls().children
+    )
     slider.value = 2
     assert not stage.children and button.description == "Film"
     button.click()
@@ -83,8 +89,13 @@ def test_an_error_in_a_film_is_logged_kept_and_shown(caplog):
     faulty = Explorer(draw, film=lambda a: 1 / 0, a=[1, 2])
     *_, button, stage, _ = faulty.controls().children
     button.click()
-    assert "division by zero" in caplog.text  # ipywidgets does so with what a button's callback raises
-    assert isinstance(faulty.error, ZeroDivisionError) and "could not be filmed" in stage.children[0].value
+    assert (
+        "division by zero" in caplog.text
+    )  # ipywidgets does so with what a button's callback raises
+    assert (
+        isinstance(faulty.error, ZeroDivisionError)
+        and "could not be filmed" in stage.children[0].value
+    )
     assert not button.disabled
 
 
@@ -97,7 +108,9 @@ def test_a_domain_that_cannot_be_shown_is_refused(domain):
 def test_the_flipbook_stands_alone_and_has_every_picture(tmp_path):
     page = explorer().flipbook(tmp_path / "page.html").read_text()
     frames = json.loads(re.search(r"const frames = (\[.*?\]), sizes", page).group(1))
-    assert [words for _, words in frames] == [f"a line to {a}, b {b}" for a in (1, 2, 3) for b in (0, 1)]
+    assert [words for _, words in frames] == [
+        f"a line to {a}, b {b}" for a in (1, 2, 3) for b in (0, 1)
+    ]
     assert len({picture for picture, _ in frames}) == 6
     assert page.count('type="range"') == 2 and "http" not in page
     assert re.search(r'<img[^>]+alt="a line to 1, b 0"', page)
@@ -118,7 +131,9 @@ def test_small_multiples_have_one_picture_per_stop():
 
 def test_show_gives_a_widget_and_a_picture_with_alt_text(monkeypatch):
     shown = []
-    monkeypatch.setattr("IPython.display.display", lambda data, **options: shown.append((data, options)))
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, **options: shown.append((data, options))
+    )
     explorer().show()
     data, options = shown[0]
     assert "application/vnd.jupyter.widget-view+json" in data
@@ -127,7 +142,7 @@ def test_show_gives_a_widget_and_a_picture_with_alt_text(monkeypatch):
 
 
 def test_the_mask_explorer_draws_every_stop():
-    from dirfa_edu.explorers import mask_explorer
+    from dirfa_edu.course.explorers import mask_explorer
 
     assert mask_explorer().sweep(n_random=0) >= 12
     assert np.all([len(stops) <= 9 for stops in mask_explorer().domain.values()])

@@ -8,14 +8,21 @@ import pytest
 import torch
 from PIL import Image
 
-from dirfa_edu import InputError, conductor, explorers, generate, load_pretrained
+from dirfa_edu import InputError, generate, load_pretrained
 from dirfa_edu.animation import column
-from dirfa_edu.conductor import FRAME, FRAMES, PINS, SHIPPED, SPEECH
+from dirfa_edu.course import conductor, explorers
+from dirfa_edu.course.conductor import FRAME, FRAMES, PINS, SHIPPED, SPEECH
 from dirfa_edu.files import load_tensors
 from dirfa_edu.mapper import save_mapper, with_steepness
 from dirfa_edu.video import SYNTHETIC, read_mp4
 
-DEFAULT = {"speech": next(iter(SPEECH)), "pinned": "nothing", "slope": 1, "k": SHIPPED, "temperature": SHIPPED}
+DEFAULT = {
+    "speech": next(iter(SPEECH)),
+    "pinned": "nothing",
+    "slope": 1,
+    "k": SHIPPED,
+    "temperature": SHIPPED,
+}
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +45,9 @@ def faces(**params):
     """The frames of the film strip, (7, 128, 128, 3)."""
     generator, portrait = conductor._face(conductor._clip(DEFAULT["speech"])[0].actor)
     Y = conductor.take(**DEFAULT | params).Y
-    return np.stack(list(conductor.render_frames(generator, portrait, Y, conductor.STRIP))).astype(int)
+    return np.stack(list(conductor.render_frames(generator, portrait, Y, conductor.STRIP))).astype(
+        int
+    )
 
 
 def test_untouched_settings_are_the_shipped_system_bit_for_bit(mapper, A):
@@ -62,7 +71,9 @@ def test_slope_zero_is_the_mask_of_style_none(mapper, A):
 def test_the_slopes_are_multiplied_and_nothing_else_changes(mapper, tmp_path):
     steep = with_steepness(mapper, 4)
     M, seen = mapper.mask(60), torch.isfinite(mapper.mask(60))
-    assert torch.equal(steep.mask(60)[seen], 4 * M[seen]) and torch.equal(torch.isfinite(steep.mask(60)), seen)
+    assert torch.equal(steep.mask(60)[seen], 4 * M[seen]) and torch.equal(
+        torch.isfinite(steep.mask(60)), seen
+    )
     assert steep.steepness == 4 * mapper.steepness and steep.head.weight is mapper.head.weight
     files = [tmp_path / "plain.safetensors", tmp_path / "steep.safetensors"]
     for path, network in zip(files, (mapper, steep)):
@@ -83,8 +94,11 @@ def test_the_likelihood_shown_is_the_one_that_was_drawn_from(pinned, slope):
 @pytest.mark.parametrize("speech", SPEECH)
 @pytest.mark.parametrize("pinned", list(PINS)[1:])
 def test_what_is_pinned_stays_where_it_was_pinned(mapper, speech, pinned):
-    (name, start, end, value), = PINS[pinned]
-    free, Y = (conductor.take(**DEFAULT | {"speech": speech, "pinned": each}).Y for each in ("nothing", pinned))
+    ((name, start, end, value),) = PINS[pinned]
+    free, Y = (
+        conductor.take(**DEFAULT | {"speech": speech, "pinned": each}).Y
+        for each in ("nothing", pinned)
+    )
     j, span = column(name), slice(round(25 * start), round(25 * end))
     assert np.abs(Y[span, j] - value).max() <= mapper.discretizer.width[j]
     assert np.abs(free[span, j] - value).max() > 10 * mapper.discretizer.width[j]
@@ -94,13 +108,18 @@ def test_what_is_pinned_stays_where_it_was_pinned(mapper, speech, pinned):
 @pytest.mark.parametrize("pinned", list(PINS)[1:])
 def test_a_pin_moves_the_face_where_it_should(pinned):
     changed = np.abs(faces(pinned=pinned) - faces())[3].sum(-1)  # frame 17, (128, 128)
-    rows = {"AU12": slice(68, 100), "AU01": slice(35, 66), "AU45": slice(35, 66)}  # mouth, brows, eyes
+    # mouth, brows, eyes
+    rows = {"AU12": slice(68, 100), "AU01": slice(35, 66), "AU45": slice(35, 66)}
     assert (changed[rows.get(pinned[:4], slice(20, 110)), 36:92] > 60).mean() > 0.04
 
 
 def test_every_stop_changes_the_picture_and_the_words():
     explorer = explorers.conductor_explorer()
-    settings = [explorer.default | {name: stop} for name, stops in explorer.domain.items() for stop in stops[1:]]
+    settings = [
+        explorer.default | {name: stop}
+        for name, stops in explorer.domain.items()
+        for stop in stops[1:]
+    ]
     pictures = {explorer.picture(**each) for each in [explorer.default, *settings]}
     assert len(pictures) == 1 + len(settings)
     assert len({explorer.describe(**each) for each in settings}) == len(settings)
@@ -118,7 +137,9 @@ def test_the_same_setting_gives_the_same_picture():
 def test_a_film_has_the_whole_clip_its_sound_and_its_label(tmp_path):
     import av
 
-    path = conductor.film(tmp_path / "c.mp4", **DEFAULT | {"speech": "real Austen", "pinned": "AU12 = 3"})
+    path = conductor.film(
+        tmp_path / "c.mp4", **DEFAULT | {"speech": "real Austen", "pinned": "AU12 = 3"}
+    )
     frames, fps, wave = read_mp4(path)
     clip, A = conductor._clip("real Austen")
     assert len(frames) == len(A) and fps == 25 and abs(len(wave) - len(clip.wave())) < 2048

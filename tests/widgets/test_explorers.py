@@ -2,20 +2,27 @@
 
 import pytest
 
-from dirfa_edu import explorers
+from dirfa_edu.course import explorers
 
 
 @pytest.mark.parametrize("make", explorers.EXPLORERS, ids=lambda make: make.__name__)
 def test_sweep(make):
     explorer = make()
-    assert explorer.sweep(n_random=200, seed=0) > max(len(stops) for stops in explorer.domain.values())
-    assert explorer.describe(**explorer.default) and explorer.picture(**explorer.default)[:4] == b"\x89PNG"
+    assert explorer.sweep(n_random=200, seed=0) > max(
+        len(stops) for stops in explorer.domain.values()
+    )
+    assert (
+        explorer.describe(**explorer.default)
+        and explorer.picture(**explorer.default)[:4] == b"\x89PNG"
+    )
 
 
 def test_every_explorer_function_is_swept_and_used_in_a_chapter():
     from pathlib import Path
 
-    text = "".join(path.read_text() for path in Path(__file__).parents[2].glob("notebooks/src/*.py"))
+    text = "".join(
+        path.read_text() for path in Path(__file__).parents[2].glob("notebooks/src/*.py")
+    )
     functions = {name for name in vars(explorers) if name.endswith("_explorer")}
     assert functions == {make.__name__ for make in explorers.EXPLORERS}
     assert [name for name in functions if name not in text] == []

@@ -1,4 +1,5 @@
-"""The actor on strings: every setting draws, the newest wins, errors surface, the row is OpenFace's."""
+"""The actor on strings: every setting draws, the newest wins, errors surface, the row is
+OpenFace's."""
 
 import asyncio
 import io
@@ -9,17 +10,26 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dirfa_edu import ACTORS, Explorer, InputError, metrics, puppet
+from dirfa_edu import ACTORS, Explorer, InputError, metrics
 from dirfa_edu.animation import AUS, HEADER, POSES, read_openface, write_openface
+from dirfa_edu.course import puppet
 
 
 def points():
-    """Every stop of every parameter, the corners of all pairs at both ends of the pose, 200 seeded random points."""
-    mirrored = {name: [0, *reversed(stops[1:])] if name in POSES else stops for name, stops in puppet.DOMAIN.items()}
-    found = [point for domain, n in ((puppet.DOMAIN, 200), (mirrored, 0))
-             for point in Explorer(puppet.draw, **domain).points(n_random=n)]
+    """Every stop of every parameter, the corners of all pairs at both ends of the pose, 200 seeded
+    random points."""
+    mirrored = {
+        name: [0, *reversed(stops[1:])] if name in POSES else stops
+        for name, stops in puppet.DOMAIN.items()
+    }
+    found = [
+        point
+        for domain, n in ((puppet.DOMAIN, 200), (mirrored, 0))
+        for point in Explorer(puppet.draw, **domain).points(n_random=n)
+    ]
     once = {tuple(point.values()): point for point in found}.values()
-    return sorted(once, key=lambda point: point["actor"])  # one actor after the other: building one takes a while
+    # one actor after the other: building one takes a while
+    return sorted(once, key=lambda point: point["actor"])
 
 
 def test_the_domain_covers_the_sliders_with_at_most_nine_stops():
@@ -37,10 +47,14 @@ def test_sweep(monkeypatch):
         picture = puppet.draw(**point)
         assert picture.shape == (48, 48, 3) and picture.dtype == np.uint8
         assert picture.std() > 10, point  # somebody is in the picture
-        assert all(puppet.label(name) in puppet.describe(**point) for name in puppet.RANGE if point[name])
+        assert all(
+            puppet.label(name) in puppet.describe(**point) for name in puppet.RANGE if point[name]
+        )
     assert len(every) > 600
     for a, b in itertools.combinations(puppet.RANGE, 2):
-        for x, y in itertools.product(*({puppet.RANGE[name][0], puppet.RANGE[name][1]} - {0} for name in (a, b))):
+        for x, y in itertools.product(
+            *({puppet.RANGE[name][0], puppet.RANGE[name][1]} - {0} for name in (a, b))
+        ):
             if a in AUS or (x < 0) == (y < 0):
                 assert ((a, x), (b, y)) in corners
 
@@ -65,27 +79,43 @@ def test_sweep_of_the_generated_face():
         assert picture.std() > 10, point
 
 
-@pytest.mark.parametrize("actor", ["iris", "anna"])  # one that training never saw, and one that it did
+# one that training never saw, and one that it did
+@pytest.mark.parametrize("actor", ["iris", "anna"])
 def test_the_generated_face_is_the_actors_and_moves_as_told(actor):
     still, truth = puppet.draw_generated(actor), puppet.draw(actor)
     assert metrics.psnr(truth, still) > 30
-    for moved in ({"AU25": 3, "AU26": 3}, {"AU45": 5}, {"pose_Ry": 0.3}, {"pose_Rz": -0.2}, {"pose_Ty": 15}):
+    for moved in (
+        {"AU25": 3, "AU26": 3},
+        {"AU45": 5},
+        {"pose_Ry": 0.3},
+        {"pose_Rz": -0.2},
+        {"pose_Ty": 15},
+    ):
         asked = puppet.draw(actor, **moved)
-        assert metrics.psnr(asked, puppet.draw_generated(actor, **moved)) > metrics.psnr(asked, truth) + 1, moved
+        assert (
+            metrics.psnr(asked, puppet.draw_generated(actor, **moved))
+            > metrics.psnr(asked, truth) + 1
+        ), moved
 
 
 def test_a_generated_puppet_shows_both_faces():
     moving = puppet.Puppet("anna", generated=True)
     moving.sliders["AU26"].value = 4
     shown = np.asarray(Image.open(io.BytesIO(moving.image.value)), int)
-    both = np.concatenate([puppet.draw_generated("anna", AU26=4), puppet.draw("anna", AU26=4)], axis=1)
+    both = np.concatenate(
+        [puppet.draw_generated("anna", AU26=4), puppet.draw("anna", AU26=4)], axis=1
+    )
     assert shown.shape == (128, 256, 3) and np.abs(shown - both).mean() < 3
-    assert moving.image.layout.width == "600px" and moving.words.value == "anna, AU26_r jaw drop 4.00"
+    assert (
+        moving.image.layout.width == "600px" and moving.words.value == "anna, AU26_r jaw drop 4.00"
+    )
 
 
 def test_the_row_is_what_the_package_would_write(tmp_path):
     values = dict(AU12=3.456, AU45=5, pose_Ry=-0.12345, pose_Tz=-7.77)
-    write_openface(tmp_path / "one.csv", puppet.attributes(**values)[None], offset=puppet.NEUTRAL_POSE)
+    write_openface(
+        tmp_path / "one.csv", puppet.attributes(**values)[None], offset=puppet.NEUTRAL_POSE
+    )
     header, row = (tmp_path / "one.csv").read_text().splitlines()
     assert header.split(",") == HEADER and row.split(",") == puppet.csv_cells(**values)
     back = read_openface(tmp_path / "one.csv", absolute=True)[0]
@@ -116,14 +146,16 @@ def test_a_preset_sets_all_sliders_and_draws_once(name):
     assert moving.pictures == drawn + 1
     assert {each: s.value for each, s in moving.sliders.items() if s.value} == puppet.PRESETS[name]
     shown = np.asarray(Image.open(io.BytesIO(moving.image.value)), int)
-    assert np.abs(shown - puppet.draw(**puppet.PRESETS[name])).mean() < 3  # a JPEG of just that face
+    # a JPEG of just that face
+    assert np.abs(shown - puppet.draw(**puppet.PRESETS[name])).mean() < 3
 
 
 def test_in_a_kernel_moves_that_wait_are_drawn_as_one_and_the_newest_wins():
     moving = puppet.Puppet("iris")
 
     async def drag():
-        for step in range(51):  # one message after another, as a kernel reads them, faster than faces can be drawn
+        # one message after another, as a kernel reads them, faster than faces can be drawn
+        for step in range(51):
             moving.sliders["AU26"].value = step / 10
             await asyncio.sleep(0)
         drawn = moving.pictures
@@ -140,7 +172,9 @@ def test_an_error_is_raised_kept_and_shown(monkeypatch):
     monkeypatch.setattr(puppet, "draw", lambda actor, **values: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         moving.sliders["AU12"].value = 1
-    assert isinstance(moving.error, ZeroDivisionError) and "could not be drawn" in moving.words.value
+    assert (
+        isinstance(moving.error, ZeroDivisionError) and "could not be drawn" in moving.words.value
+    )
     monkeypatch.undo()
     moving.sliders["AU12"].value = 2
     assert moving.error is None and "AU12" in moving.words.value
@@ -150,7 +184,9 @@ def test_an_error_in_a_kernel_reaches_the_loop_and_the_next_move_still_draws(mon
     moving, seen = puppet.Puppet("iris"), []
 
     async def drag():
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: seen.append(context["exception"]))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda loop, context: seen.append(context["exception"])
+        )
         with monkeypatch.context() as broken:
             broken.setattr(puppet, "draw", lambda actor, **values: 1 / 0)
             moving.sliders["AU12"].value = 1
@@ -160,12 +196,16 @@ def test_an_error_in_a_kernel_reaches_the_loop_and_the_next_move_still_draws(mon
         await asyncio.sleep(0.2)
 
     asyncio.run(drag())
-    assert isinstance(seen[0], ZeroDivisionError) and moving.words.value == "iris, AU12_r lip corner puller 2.00"
+    assert (
+        isinstance(seen[0], ZeroDivisionError)
+        and moving.words.value == "iris, AU12_r lip corner puller 2.00"
+    )
 
 
 @pytest.mark.parametrize("name", ["AU12", "pose_Ry"])
 def test_a_moved_slider_costs_little_more_than_the_drawing(name):
-    """The widget's own share is bounded; faces a second are the renderer's, which `make bench` prints."""
+    """The widget's own share is bounded; faces a second are the renderer's, which `make bench`
+    prints."""
     moving = puppet.Puppet("anna")  # long hair: among the slowest to draw
     low, high, _ = puppet.RANGE[name]
     stops = np.linspace(low, high, 15)[1:]
@@ -190,10 +230,14 @@ def test_a_moved_slider_costs_little_more_than_the_drawing(name):
 
 def test_show_gives_a_widget_and_small_multiples_with_alt_text(monkeypatch):
     shown = []
-    monkeypatch.setattr("IPython.display.display", lambda data, **options: shown.append((data, options)))
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, **options: shown.append((data, options))
+    )
     puppet.Puppet("iris").show()
     data, options = shown[0]
-    assert "application/vnd.jupyter.widget-view+json" in data and data["image/jpeg"][:2] == b"\xff\xd8"
+    assert (
+        "application/vnd.jupyter.widget-view+json" in data and data["image/jpeg"][:2] == b"\xff\xd8"
+    )
     assert "Action Units" in options["metadata"]["image/jpeg"]["alt"]
     titles = [ax.get_title() for ax in puppet.small_multiples("iris").axes]
     assert [au for au in AUS if f"{au}_r\n{puppet.MEANING[au]}" not in titles] == []

@@ -1,4 +1,5 @@
-"""Sphinx's settings for the course's page: nothing runs, nothing is loaded from the network, formulas are MathML."""
+"""Sphinx's settings for the course's page: nothing runs, nothing is loaded from the network,
+formulas are MathML."""
 
 import sys
 from pathlib import Path
@@ -35,8 +36,12 @@ html_use_index = html_domain_indices = False
 html_context = {"default_mode": "light"}  # the figures are drawn on white
 html_theme_options = {
     "back_to_top_button": False,  # its colours are too close to each other, and Home does the same
-    "use_download_button": False, "use_fullscreen_button": False, "home_page_in_toc": True, "show_navbar_depth": 1,
-    "search_bar_text": "Search the course", "toc_title": "On this page",
+    "use_download_button": False,
+    "use_fullscreen_button": False,
+    "home_page_in_toc": True,
+    "show_navbar_depth": 1,
+    "search_bar_text": "Search the course",
+    "toc_title": "On this page",
     "navbar_persistent": [],  # one search button, in the side bar
 }
 
@@ -48,8 +53,10 @@ def inline(translator, node):
 
 def display(translator, node):
     # a formula wider than a telephone is scrolled, by keyboard too
-    translator.body.append(f'<div class="formula" tabindex="0" role="group" aria-label="formula">'
-                           f"{mathml(node.astext(), True)}</div>\n")
+    translator.body.append(
+        f'<div class="formula" tabindex="0" role="group" aria-label="formula">'
+        f"{mathml(node.astext(), True)}</div>\n"
+    )
     raise SkipNode
 
 

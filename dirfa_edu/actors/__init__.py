@@ -1,0 +1,1 @@
+"""The digital actors: attributes in, picture out. Ours, not the paper's."""

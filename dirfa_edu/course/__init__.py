@@ -1,0 +1,2 @@
+"""The teaching machinery: widgets, explorers, checks of the exercises, grading, the user study, the
+paper ledger."""

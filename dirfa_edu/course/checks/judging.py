@@ -1,0 +1,116 @@
+"""How an exercise is judged: run the student's function, compare, and name the misconception that
+explains it.
+
+Used by `checks`, which holds the exercises themselves.
+"""
+
+import contextlib
+import functools
+import math
+from typing import Callable, Iterator
+
+import numpy as np
+
+NOT_YET = "not yet: write the body, then run this cell again"
+_recorded: list[str] | None = None  # inside `record`: what the checks could say against an answer
+
+
+@contextlib.contextmanager
+def record() -> Iterator[list[str]]:
+    """Collect the sentences of the checks called inside, in place of judging: every answer passes
+    for right."""
+    global _recorded
+    before, _recorded = _recorded, []
+    try:
+        yield _recorded
+    finally:
+        _recorded = before
+
+
+def exercise(chapter: str, number: int = 1) -> Callable:
+    """Make the check of a chapter's exercise out of a function that judges: calling it prints the
+    sentence.
+
+    `check.mistakes()` gives what the check can say against an answer, in its order.
+    """
+
+    def wrap(verdict: Callable) -> Callable:
+        @functools.wraps(verdict)
+        def check(function: Callable) -> None:
+            print(verdict(function))
+
+        def mistakes() -> list[str]:
+            with record() as sentences, contextlib.suppress(Exception):  # the answer is none
+                verdict(lambda *arguments, **options: ...)
+            return sentences
+
+        check.verdict, check.mistakes, check.chapter, check.number = (
+            verdict,
+            mistakes,
+            chapter,
+            number,
+        )
+        return check
+
+    return wrap
+
+
+def _array(value) -> np.ndarray:
+    """A student's answer (number, list, array, tensor) as a float64 array; masks of -1e9 count as
+    -inf."""
+    value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    value = np.asarray(value, np.float64)
+    return np.where(value < -1e6, -math.inf, value)
+
+
+def _same(a, b, tolerance: float) -> bool:
+    """Same shape and values; -inf equals -inf, and NaN, which is in no right answer, equals NaN."""
+    try:
+        a, b = _array(a), _array(b)
+    except (TypeError, ValueError):
+        return False
+    return a.shape == b.shape and np.allclose(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def judge(
+    function: Callable,
+    right: Callable,
+    cases: list[tuple],
+    mistakes: list[tuple[str, Callable]],
+    praise: str,
+    tolerance: float = 1e-5,
+) -> str:
+    """Compare `function` with `right` on all cases; where it differs, find the mistake that
+    explains all cases."""
+    if _recorded is not None:
+        _recorded.extend(sentence for sentence, _ in mistakes)
+        return f"right: {praise}"
+    answers = []
+    for case in cases:
+        try:
+            # copies, so that a function that writes into its input spoils no other case
+            answer = function(
+                *(value.copy() if isinstance(value, np.ndarray) else value for value in case)
+            )
+        except Exception as error:
+            why = f": {str(error).splitlines()[0][:120]}" if str(error) else ""
+            return f"not right: your function stops with {type(error).__name__}{why}"
+        if answer is ... or answer is None:
+            return NOT_YET
+        answers.append(answer)
+    wanted = [right(*case) for case in cases]
+    if all(_same(a, b, tolerance) for a, b in zip(answers, wanted)):
+        return f"right: {praise}"
+    # mistakes divide by zero and the like, which is no news to the student
+    with np.errstate(all="ignore"):
+        for sentence, wrong in mistakes:
+            if all(_same(a, wrong(*case), tolerance) for a, case in zip(answers, cases)):
+                return f"not right: {sentence}"
+    for answer, want in zip(answers, wanted):
+        try:
+            shape = _array(answer).shape
+        except (TypeError, ValueError):
+            return "not right: the answer is neither a number nor an array of numbers"
+        if shape != _array(want).shape:
+            return f"not right: the shape is {shape}, it should be {_array(want).shape}"
+    return "not right: correct shape, wrong values: try one small case by hand"
