@@ -79,7 +79,7 @@ class Controller:
 
     def __init__(self, control: Control, bins: Discretizer) -> None:
         self.control, self.bins = control, bins
-        self.step = np.full(N_ATTRIBUTES, np.inf) if bins.step is None else bins.step
+        self.speed = np.full(N_ATTRIBUTES, np.inf) if bins.speed is None else bins.speed
         self.pins = [
             (column(name), *_frames(start, end), value) for name, start, end, value in control.pins
         ]
@@ -123,7 +123,7 @@ class Controller:
         # begins, or since it ended; the nearest pin is applied last and has the last word
         for j, first, end, value in sorted(self.pins, key=lambda pin: -_distance(t, *pin[1:3])):
             away = _distance(t, first, end)
-            reach = away * self.step[j] if away else 0.0
+            reach = away * self.speed[j] if away else 0.0
             low[j], high[j] = (
                 np.clip(edge, value - reach, value + reach) for edge in (low[j], high[j])
             )

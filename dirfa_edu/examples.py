@@ -140,7 +140,7 @@ def mapper_batch(
     )
     elsewhere = elsewhere.clamp(0, bins.bins - 1)
     # bins a frame
-    speed = torch.from_numpy(np.ceil(bins.step / bins.width / 3)[UPPER].clip(1, bins.bins)).long()
+    speed = torch.from_numpy(np.ceil(bins.speed / bins.width / 3)[UPPER].clip(1, bins.bins)).long()
     moved[..., UPPER] = torch.where(follow, elsewhere, moved[..., UPPER])
     y[..., UPPER] = torch.where(
         follow & (true >= 0), elsewhere + (true - elsewhere).clamp(-speed, speed), true

@@ -10,6 +10,7 @@ Paper: 3.2.4, 3.3.1, 4.1. Notebooks: 04_mapper, 05_generator.
 
 import math
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ from .examples import (
 from .faces.identity import load_face_resnet, load_vgg19
 from .files import InputError, data_path, save_png
 from .generator import Discriminator, GenerationNetwork, GeneratorConfig, load_generator
-from .mapper import MapperConfig, MappingNetwork, load_mapper, with_steepness
+from .mapper import MapperConfig, MappingNetwork, load_mapper
 from .runs import (
     Clock,
     bar,
@@ -135,7 +136,7 @@ def train_mapper(
     torch.manual_seed(seed)
     noise, network = (
         torch.Generator().manual_seed(seed),
-        with_steepness(MappingNetwork(config, bins), steepness),
+        MappingNetwork(replace(config, steepness=steepness), bins),
     )
     heard = torch.cat([A for A, _ in data]).split(window)
     # as it will come in training
@@ -145,6 +146,7 @@ def train_mapper(
         network.parameters(), lr, betas=(0.9, 0.98), weight_decay=0.05, fused=True
     )
     model, optimizer = fabric.setup(network, optimizer)
+    model.mark_forward_method("loss")
     log, parts = [], {"network": network, "average": average, "optimizer": optimizer}
     load_checkpoint(checkpoint, clock, noise, log, **parts)
     first, mine = (
@@ -159,7 +161,7 @@ def train_mapper(
                 group["lr"] = clock.rate(lr)
             drawn = mapper_batch(data, bins, batch, window, noise)
             A, previous, y, pinned = (x.to(fabric.device) for x in drawn)
-            loss = model(
+            loss = model.loss(
                 A[mine], previous[mine], y[mine], ordinal * config.bins / 500, pinned[mine]
             )
             # shares differ in how much is padding

@@ -450,7 +450,7 @@ grid({"frame held": content.T, "its age": np.where(filled, age, np.nan).T},
      "Right: its age, 0 for the newest to 3.", high=None, height=1.9, axes=("time step t", "slot"))
 
 # %% [markdown]
-# The same in the package: `network.step` with a ring against `network.forward` over the whole clip. They agree
+# The same in the package: `network.decode_frame` with a ring against `network.forward` over the whole clip. They agree
 # **only** because the whole clip is computed with the banded mask, too. Two tempting short cuts are other
 # functions:
 
@@ -461,8 +461,8 @@ network = MappingNetwork(config).eval()
 A, y = torch.randn(1, T, 400), torch.randint(10, (1, T, 23))
 with torch.inference_mode():
     full = network(A, y)[0]  # (T, 23, D)
-    rings = network.new_rings(1)
-    ringed = torch.cat([network.step(A[:, t], y[:, t], rings, t) for t in range(T)])
+    cache = network.new_cache(1)
+    ringed = torch.cat([network.decode_frame(A[:, t], y[:, t], cache, t) for t in range(T)])
     refed = network(A[:, -7:], y[:, -7:])[0, -1]  # the last tau frames again, from scratch
     wide = MappingNetwork(MapperConfig(bins=10, d_model=32, heads=4, layers=3, tau=T)).eval()
     wide.load_state_dict(network.state_dict())
@@ -591,7 +591,7 @@ ratio = maps[:, :, FRAME, :FRAME + 1][..., closed].sum(-1) / alone[:, closed].su
 print("some heads give the /m/ over 1.5 times what their mask proposes:", bool((ratio > 1.5).any()))
 age = np.arange(T)[:, None] - np.arange(T)  # (T, T)
 looked = (maps * age).sum(-1)[..., 50:].mean(-1)  # (layers, H) expected age, frames with a full memory
-slopes = mapper.steepness * masks.alibi_slopes(H).numpy()  # (H,)
+slopes = mapper.config.steepness * masks.alibi_slopes(H).numpy()  # (H,)
 print("slopes of the shipped mapper: 1 /", [round(1 / s) for s in slopes])
 alone = np.array([expected_age(s, mapper.config.tau) for s in slopes])
 print("the steepest head looks less far than the flattest, in every layer:", bool((looked[:, 0] < looked[:, -1]).all()))

@@ -215,7 +215,7 @@ def test_every_preset_of_the_mapper_makes_a_step(preset):
     assert settings.get("steps", 0) > 0 or settings.get("minutes", 0) > 0
     settings = {k: v for k, v in settings.items() if k not in ("minutes", "steps", "batch")}
     network, log = training.train_mapper(CLIPS[:3], steps=1, batch=1, progress=False, **settings)
-    assert np.isfinite(log[0]["loss"]) and network.steepness == settings.get("steepness", 1)
+    assert np.isfinite(log[0]["loss"]) and network.config.steepness == settings.get("steepness", 1)
 
 
 def test_a_damaged_checkpoint_is_one_sentence(tmp_path):
@@ -265,7 +265,7 @@ def test_where_something_is_pinned_the_other_expressions_come_from_elsewhere_at_
     monkeypatch.setattr(examples, "HISTORY_NOISE", 0.0)
     bins = Discretizer.fit([clip.Y for clip in CLIPS], 500)
     speed = torch.from_numpy(
-        np.ceil(bins.step / bins.width / 3)[examples.UPPER].clip(1, 500)
+        np.ceil(bins.speed / bins.width / 3)[examples.UPPER].clip(1, 500)
     ).long()
     data = [
         (torch.from_numpy(CLIPS[0].A), [torch.full((60, 23), level)])
