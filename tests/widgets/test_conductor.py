@@ -1,8 +1,8 @@
 """The conductor: what it shows is what the shipped networks do, and each of its settings is heard."""
 
 import dataclasses
-import json
 import io
+import json
 
 import numpy as np
 import pytest
