@@ -53,8 +53,10 @@ class Control:
     prefix: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        for name, start, end, value, *width in [*self.pins, *self.pulls]:
-            check_span(name, start, end, value, *width)
+        for pin in self.pins:
+            check_span(*pin)
+        for pull in self.pulls:
+            check_span(*pull)
         for name, number in [*self.scale.items(), *self.offset.items()]:
             _ = GROUPS.get(name) or column(name)
             if not math.isfinite(number):

@@ -130,6 +130,11 @@ class MappingNetwork(nn.Module):
     torch.Size([1, 7, 23, 10])
     """
 
+    # buffers: parts of the network that no training changes
+    audio_mean: Tensor  # (400,)
+    audio_whiten: Tensor  # (400, 400)
+    rows: Tensor  # (23,), where each attribute's rows of the embedding begin
+
     def __init__(
         self, config: MapperConfig = MapperConfig(), discretizer: Discretizer | None = None
     ) -> None:
@@ -175,6 +180,18 @@ class MappingNetwork(nn.Module):
         has_relative = config.reach > 0 and config.probabilistic and config.history
         moves = 2 * config.reach + 1
         self.relative = Linear(d, N_ATTRIBUTES * moves) if has_relative else None
+
+    @property
+    def layers(self) -> list[Block]:
+        """The L blocks, in order."""
+        return [block for block in self.blocks if isinstance(block, Block)]
+
+    @property
+    def ranges(self) -> Discretizer:
+        """The discretizer. Raises InputError for a network that was neither trained nor loaded."""
+        if self.discretizer is None:
+            raise InputError("this network has no bins: train it, load one, or set its discretizer")
+        return self.discretizer
 
     def start(self, B: int, T: int = 1) -> Tensor:
         """Start tokens, bin D for every attribute: int64 (B, T, 23)."""
@@ -242,7 +259,7 @@ class MappingNetwork(nn.Module):
             )
         x = self.token(self.hear(A), y_previous, pinned=pinned)
         mask = self.mask(A.shape[1]).to(x)
-        for block in self.blocks:
+        for block in self.layers:
             x = block(x, mask)
         return x
 
@@ -306,7 +323,7 @@ class MappingNetwork(nn.Module):
         x = self.token(self.hear(A), y_previous, pinned=pinned)
         mask = self.mask(A.shape[1])
         weights = []
-        for block in self.blocks:
+        for block in self.layers:
             weights.append(block.attend(x, mask)[0])
             x = block(x, mask)
         return torch.stack(weights)  # (L, B, H, T, T)
@@ -336,7 +353,7 @@ class MappingNetwork(nn.Module):
         marks = None if pinned is None else pinned[:, None]
         x = self.token(heard, y_previous[:, None], t0=t, pinned=marks)[:, 0]  # (B, d)
         slot, bias = t % self.config.tau, self.ring_mask(t)
-        for block, (K, V) in zip(self.blocks, cache, strict=True):
+        for block, (K, V) in zip(self.layers, cache, strict=True):
             x = block.decode_frame(x, K, V, slot, bias)
         return self.predict(x, y_previous)
 
@@ -368,7 +385,7 @@ def save_mapper(
     path: str | Path, network: MappingNetwork, notes: dict[str, str] | None = None
 ) -> None:
     """Write weights (fp16), configuration and bin ranges as one safetensors file."""
-    bins = network.discretizer
+    bins = network.ranges
     ranges = {"low": bins.low.tolist(), "high": bins.high.tolist(), "bins": bins.bins}
     if bins.speed is not None:
         ranges["speed"] = bins.speed.tolist()

@@ -142,7 +142,7 @@ def settings_for(
 
     Raises InputError for settings that make no sense.
     """
-    D, bins = mapper.config.bins, mapper.discretizer
+    D, bins = mapper.config.bins, mapper.ranges
     # k is read in bins of width .01; with fewer bins it shrinks in step, and never exceeds D
     k = per_attribute(TOP_K, top_k) * (1 if top_k is not None else D / 500)
     heat = per_attribute(TEMPERATURE, temperature)
@@ -312,7 +312,7 @@ class Decoder:
         self.mapper = mapper
         self.settings = settings_for(mapper, top_k, temperature, top_p, guidance, speed)
         self.noise = Noise(self.settings.k, samples, seed)
-        self.control = Controller(control, mapper.discretizer) if control else None
+        self.control = Controller(control, mapper.ranges) if control else None
         self.engine = engine
         self.hearing = engine_for(mapper, samples, engine)
         guided = bool((self.settings.guidance > 0).any()) and mapper.config.probabilistic
@@ -362,7 +362,7 @@ class Decoder:
 
     def values(self, bins: Tensor) -> np.ndarray:
         """Bins (..., 23) -> what comes out, float32 (..., 23): centroids (Eq. 4), scaled and offset."""
-        Y = self.mapper.discretizer.decode(bins.numpy())
+        Y = self.mapper.ranges.decode(bins.numpy())
         return self.control.finish(Y) if self.control else Y
 
 

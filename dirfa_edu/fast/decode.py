@@ -9,16 +9,19 @@ Paper: Eq. 1, 3. Notebook: 03_biased_mask (the ring), 04_mapper.
 """
 
 import math
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..animation import N_ATTRIBUTES
 from ..audio import NO_AUDIO
 from ..masks import sinusoid
 from . import compiled, compiled_in_order
+
+if TYPE_CHECKING:
+    from ..mapper import MappingNetwork
 
 TILE = 512  # outputs that four rows compute together: their sums stay in the first cache
 
@@ -56,47 +59,49 @@ class Weights(NamedTuple):
     relative_bias: np.ndarray
 
 
-def weights_of(network: nn.Module) -> Weights:
+def weights_of(network: "MappingNetwork") -> Weights:
     """Read the weights of a MappingNetwork once; what it learns later does not count."""
+    state = network.state_dict()  # by name, as a file has them
+    L, d = network.config.layers, network.config.d_model
 
     def array(x: Tensor) -> np.ndarray:
         return x.detach().float().contiguous().numpy()
 
-    def stacked(part) -> np.ndarray:
-        return np.stack([array(part(block)) for block in network.blocks])  # (L, ...)
+    def stacked(name: str) -> np.ndarray:
+        return np.stack([array(state[f"blocks.{i}.{name}"]) for i in range(L)])  # (L, ...)
 
-    def gain_and_shift(norm: nn.LayerNorm) -> Tensor:
-        return torch.stack([norm.weight, norm.bias])  # (2, d)
+    def stacked_norm(name: str) -> np.ndarray:
+        return np.stack([stacked(f"{name}.weight"), stacked(f"{name}.bias")], axis=1)  # (L, 2, d)
 
-    first, second, third = network.audio[0], network.audio[3], network.audio[6]
-    table = network.embedding.weight
-    relative, d = network.relative, network.config.d_model
+    mean, whiten, first = state["audio_mean"], state["audio_whiten"], state["audio.0.weight"]
+    table = state["embedding.weight"]
     return Weights(
-        hear_1=array(network.audio_whiten @ first.weight),
-        hear_1_bias=array(first.bias - network.audio_mean @ network.audio_whiten @ first.weight),
-        hear_2=array(second.weight),
-        hear_2_bias=array(second.bias),
-        hear_3=array(third.weight),
-        hear_3_bias=array(third.bias),
-        no_audio=array(network.no_audio),
+        hear_1=array(whiten @ first),
+        hear_1_bias=array(state["audio.0.bias"] - mean @ whiten @ first),
+        hear_2=array(state["audio.3.weight"]),
+        hear_2_bias=array(state["audio.3.bias"]),
+        hear_3=array(state["audio.6.weight"]),
+        hear_3_bias=array(state["audio.6.bias"]),
+        no_audio=array(state["no_audio"]),
         embedding=array(table if network.config.probabilistic else table[:0]),
-        level=array(network.values.weight),
-        level_bias=array(network.values.bias),
-        norm_attention=stacked(lambda block: gain_and_shift(block.norm_attention)),
-        qkv=stacked(lambda block: block.qkv.weight),
-        qkv_bias=stacked(lambda block: block.qkv.bias),
-        out=stacked(lambda block: block.out.weight),
-        out_bias=stacked(lambda block: block.out.bias),
-        norm_feed=stacked(lambda block: gain_and_shift(block.norm_feed)),
-        up=stacked(lambda block: block.feed[0].weight),
-        up_bias=stacked(lambda block: block.feed[0].bias),
-        down=stacked(lambda block: block.feed[2].weight),
-        down_bias=stacked(lambda block: block.feed[2].bias),
-        norm=array(gain_and_shift(network.norm)),
-        head=array(network.head.weight),
-        head_bias=array(network.head.bias),
-        relative=array(relative.weight if relative else torch.zeros(d, 0)),
-        relative_bias=array(relative.bias if relative else torch.zeros(0)),
+        level=array(state["values.weight"]),
+        level_bias=array(state["values.bias"]),
+        norm_attention=stacked_norm("norm_attention"),
+        qkv=stacked("qkv.weight"),
+        qkv_bias=stacked("qkv.bias"),
+        out=stacked("out.weight"),
+        out_bias=stacked("out.bias"),
+        norm_feed=stacked_norm("norm_feed"),
+        up=stacked("feed.0.weight"),
+        up_bias=stacked("feed.0.bias"),
+        down=stacked("feed.2.weight"),
+        down_bias=stacked("feed.2.bias"),
+        norm=array(torch.stack([state["norm.weight"], state["norm.bias"]])),
+        head=array(state["head.weight"]),
+        head_bias=array(state["head.bias"]),
+        # a network without this head has one that says nothing
+        relative=array(state.get("relative.weight", torch.zeros(d, 0))),
+        relative_bias=array(state.get("relative.bias", torch.zeros(0))),
     )
 
 
@@ -106,7 +111,7 @@ class FastEngine:
     `engine(A, y, t)` is called for t = 0, 1, 2 ... in turn, as `sampling.PlainEngine` is.
     """
 
-    def __init__(self, network: nn.Module, rows: int) -> None:
+    def __init__(self, network: "MappingNetwork", rows: int) -> None:
         config = network.config
         shape = (rows, config.heads, config.tau, config.d_model // config.heads)
         self.network, self.weights = network, weights_of(network)
