@@ -26,182 +26,144 @@ if TYPE_CHECKING:
 TILE = 512  # outputs that four rows compute together: their sums stay in the first cache
 
 
-class Weights(NamedTuple):
-    """The weights of a MappingNetwork, those of its L layers stacked.
+class Layer(NamedTuple):
+    """The weights of one Block, as arrays of one kind: one compilation serves every network."""
 
-    Arrays of one kind whatever the sizes, so that one compilation serves every network.
-    """
-
-    hear_1: np.ndarray  # (400, hidden), the whitening is a part of it
-    hear_1_bias: np.ndarray
-    hear_2: np.ndarray  # (hidden, hidden)
-    hear_2_bias: np.ndarray
-    hear_3: np.ndarray  # (hidden, d)
-    hear_3_bias: np.ndarray
-    no_audio: np.ndarray  # (d,)
-    embedding: np.ndarray  # (23 (D + 1), d), or no rows for a network without bins
-    level: np.ndarray  # (23, d)
-    level_bias: np.ndarray
-    norm_attention: np.ndarray  # (L, 2, d): gain and shift
-    qkv: np.ndarray  # (L, d, 3 d)
+    norm_attention: np.ndarray  # (2, d): gain and shift
+    qkv: np.ndarray  # (d, 3 d)
     qkv_bias: np.ndarray
-    out: np.ndarray  # (L, d, d)
+    out: np.ndarray  # (d, d)
     out_bias: np.ndarray
-    norm_feed: np.ndarray  # (L, 2, d)
-    up: np.ndarray  # (L, d, 4 d)
+    norm_feed: np.ndarray  # (2, d)
+    up: np.ndarray  # (d, 4 d)
     up_bias: np.ndarray
-    down: np.ndarray  # (L, 4 d, d)
+    down: np.ndarray  # (4 d, d)
     down_bias: np.ndarray
-    norm: np.ndarray  # (2, d)
-    head: np.ndarray  # (d, 23 D)
-    head_bias: np.ndarray
-    relative: np.ndarray  # (d, 23 (2 reach + 1)), or no columns
-    relative_bias: np.ndarray
-
-
-def weights_of(network: "MappingNetwork") -> Weights:
-    """Read the weights of a MappingNetwork once; what it learns later does not count."""
-    state = network.state_dict()  # by name, as a file has them
-    L, d = network.config.layers, network.config.d_model
-
-    def array(x: Tensor) -> np.ndarray:
-        return x.detach().float().contiguous().numpy()
-
-    def stacked(name: str) -> np.ndarray:
-        return np.stack([array(state[f"blocks.{i}.{name}"]) for i in range(L)])  # (L, ...)
-
-    def stacked_norm(name: str) -> np.ndarray:
-        return np.stack([stacked(f"{name}.weight"), stacked(f"{name}.bias")], axis=1)  # (L, 2, d)
-
-    mean, whiten, first = state["audio_mean"], state["audio_whiten"], state["audio.0.weight"]
-    table = state["embedding.weight"]
-    return Weights(
-        hear_1=array(whiten @ first),
-        hear_1_bias=array(state["audio.0.bias"] - mean @ whiten @ first),
-        hear_2=array(state["audio.3.weight"]),
-        hear_2_bias=array(state["audio.3.bias"]),
-        hear_3=array(state["audio.6.weight"]),
-        hear_3_bias=array(state["audio.6.bias"]),
-        no_audio=array(state["no_audio"]),
-        embedding=array(table if network.config.probabilistic else table[:0]),
-        level=array(state["values.weight"]),
-        level_bias=array(state["values.bias"]),
-        norm_attention=stacked_norm("norm_attention"),
-        qkv=stacked("qkv.weight"),
-        qkv_bias=stacked("qkv.bias"),
-        out=stacked("out.weight"),
-        out_bias=stacked("out.bias"),
-        norm_feed=stacked_norm("norm_feed"),
-        up=stacked("feed.0.weight"),
-        up_bias=stacked("feed.0.bias"),
-        down=stacked("feed.2.weight"),
-        down_bias=stacked("feed.2.bias"),
-        norm=array(torch.stack([state["norm.weight"], state["norm.bias"]])),
-        head=array(state["head.weight"]),
-        head_bias=array(state["head.bias"]),
-        # a network without this head has one that says nothing
-        relative=array(state.get("relative.weight", torch.zeros(d, 0))),
-        relative_bias=array(state.get("relative.bias", torch.zeros(0))),
-    )
 
 
 class FastEngine:
     """A network frame by frame for `rows` faces that hear the same sound.
 
-    `engine(A, y, t)` is called for t = 0, 1, 2 ... in turn, as `sampling.PlainEngine` is.
+    `engine(A, y, t)` is called for t = 0, 1, 2 ... in turn, as `sampling.PlainEngine` is. The
+    weights are read once; what the network learns later does not count.
     """
 
     def __init__(self, network: "MappingNetwork", rows: int) -> None:
-        config = network.config
-        shape = (rows, config.heads, config.tau, config.d_model // config.heads)
-        self.network, self.weights = network, weights_of(network)
-        self.ring = np.zeros((config.layers, 2, *shape), np.float32)  # (L, 2, B, H, tau, N_k)
+        c = self.config = network.config
+        self.network = network
+        state = network.state_dict()  # by name, as a file has them
+
+        def array(name: str) -> np.ndarray:
+            return state[name].float().contiguous().numpy()
+
+        def linear(name: str) -> tuple[np.ndarray, np.ndarray]:
+            return array(f"{name}.weight"), array(f"{name}.bias")
+
+        def norm(name: str) -> np.ndarray:
+            return np.stack(linear(name))  # (2, d): gain and shift
+
+        def layer(name: str) -> Layer:
+            attention = norm(f"{name}.norm_attention"), *linear(f"{name}.qkv")
+            feed = norm(f"{name}.norm_feed"), *linear(f"{name}.feed.0"), *linear(f"{name}.feed.2")
+            return Layer(*attention, *linear(f"{name}.out"), *feed)
+
+        mean, whiten = array("audio_mean"), array("audio_whiten")
+        W, b = linear("audio.0")  # whitening becomes a part of the first layer
+        self.ear = (whiten @ W, b - mean @ whiten @ W), linear("audio.3"), linear("audio.6")
+        self.no_audio, self.values = array("no_audio"), linear("values")
+        self.embedding = array("embedding.weight")[: None if c.probabilistic else 0]
+        self.layers = [layer(f"blocks.{i}") for i in range(c.layers)]
+        self.norm, self.head = norm("norm"), linear("head")
+        self.relative = linear("relative") if network.relative else None
+        shape = (2, rows, c.heads, c.tau, c.d_model // c.heads)
+        self.rings = [np.zeros(shape, np.float32) for _ in self.layers]  # (2, B, H, tau, N_k)
 
     def __call__(self, A: Tensor, y: Tensor, t: int, pinned: Tensor | None = None) -> Tensor:
         """Audio (400,), bins of frame t-1 (B, 23), marks (23,) -> logits (B, 23, D), or (B, 23)."""
-        config = self.network.config
-        if not config.history:
-            y = torch.full_like(y, config.bins)
-        extra = np.zeros(config.d_model, np.float32)  # what else the token is made of
-        if pinned is not None:
-            extra += (pinned.float() @ self.network.pinned.detach()).numpy()
-        if config.bias == "sinusoidal":
-            extra += sinusoid(torch.tensor([t]), config.d_model)[0].numpy()
+        B, D, tau = len(y), self.config.bins, self.config.tau
+        before = y.contiguous().numpy()
+        if not self.config.history:
+            before = np.full_like(before, D)
         bias = self.network.ring_mask(t).numpy()  # (H, tau)
-        filled = min(t + 1, config.tau)
-        heard, before = A.contiguous().numpy(), y.contiguous().numpy()
-        logits = frame(heard, before, extra, config.bins, self.weights, self.ring, bias, t, filled)
-        if not config.probabilistic:
-            return torch.from_numpy(logits)
-        return torch.from_numpy(logits).view(len(y), N_ATTRIBUTES, -1)  # (B, 23, D)
+        slot, filled = t % tau, min(t + 1, tau)
+
+        heard = self.hear(A.contiguous().numpy()) + self.extra(t, pinned)  # (d,)
+        x = product(levels(before, D), *self.values)  # (B, d)
+        add_tokens(x, heard, before, D, self.embedding)
+        for weights, ring in zip(self.layers, self.rings, strict=True):
+            block(x, weights, ring, bias, slot, filled)
+        x = layer_norm(x, self.norm)
+        logits = product(x, *self.head)  # (B, 23 D)
+        if self.relative:
+            add_relative(logits, product(x, *self.relative), before, D)
+        out = torch.from_numpy(logits)
+        return out.view(B, N_ATTRIBUTES, -1) if self.config.probabilistic else out
+
+    def hear(self, A: np.ndarray) -> np.ndarray:
+        """`MappingNetwork.hear` for one row (400,) -> (d,)."""
+        if A[0] == NO_AUDIO:
+            return self.no_audio
+        first, second, third = self.ear
+        hidden = silu(product(A[None], *first))
+        hidden = silu(product(hidden, *second))
+        return product(hidden, *third)[0]
+
+    def extra(self, t: int, pinned: Tensor | None) -> np.ndarray:
+        """What else a token is made of: marks of what is held, and a position if it has one: (d,)."""
+        out = np.zeros(self.config.d_model, np.float32)
+        if pinned is not None:
+            out += (pinned.float() @ self.network.pinned.detach()).numpy()
+        if self.config.bias == "sinusoidal":
+            out += sinusoid(torch.tensor([t]), self.config.d_model)[0].numpy()
+        return out
 
 
 @compiled
-def frame(
-    A: np.ndarray,
-    y: np.ndarray,
-    extra: np.ndarray,
-    D: int,
-    w: Weights,
-    ring: np.ndarray,
-    bias: np.ndarray,
-    t: int,
-    filled: int,
-) -> np.ndarray:
-    """Frame t: audio A (400,), bins y (B, 23) of the frame before -> logits (B, 23 D).
-
-    `extra` (d,) is added to every token, `bias` (H, tau) is the frame's row of the mask in the
-    ring's order, and `filled` slots of the ring (L, 2, B, H, tau, N_k) hold a frame.
-    """
-    x = tokens(hear(A, w) + extra, y, D, w)  # (B, d)
-    slot = t % ring.shape[4]
-    for layer in range(len(ring)):
-        normed = layer_norm(x, w.norm_attention[layer])
-        qkv = product(normed, w.qkv[layer], w.qkv_bias[layer])  # (B, 3 d)
-        context = attend(qkv, ring[layer], bias, slot, filled)  # (B, d)
-        add(x, product(context, w.out[layer], w.out_bias[layer]))
-        normed = layer_norm(x, w.norm_feed[layer])
-        hidden = silu(product(normed, w.up[layer], w.up_bias[layer]))  # (B, 4 d)
-        add(x, product(hidden, w.down[layer], w.down_bias[layer]))
-    x = layer_norm(x, w.norm)
-    logits = product(x, w.head, w.head_bias)  # (B, 23 D)
-    add_relative(logits, product(x, w.relative, w.relative_bias), y, D)
-    return logits
+def block(
+    x: np.ndarray, w: Layer, ring: np.ndarray, bias: np.ndarray, slot: int, filled: int
+) -> None:
+    """One layer, in place of its input x (B, d); ring, bias and the rest as in `attend`."""
+    normed = layer_norm(x, w.norm_attention)
+    qkv = product(normed, w.qkv, w.qkv_bias)  # (B, 3 d)
+    context = attend(qkv, ring, bias, slot, filled)  # (B, d)
+    add(x, product(context, w.out, w.out_bias))
+    normed = layer_norm(x, w.norm_feed)
+    hidden = silu(product(normed, w.up, w.up_bias))  # (B, 4 d)
+    add(x, product(hidden, w.down, w.down_bias))
 
 
 @compiled
-def hear(A: np.ndarray, w: Weights) -> np.ndarray:
-    """`MappingNetwork.hear` for one row (400,) -> (d,)."""
-    if A[0] == NO_AUDIO:
-        return w.no_audio.copy()
-    hidden = silu(product(A.reshape(1, -1), w.hear_1, w.hear_1_bias))
-    hidden = silu(product(hidden, w.hear_2, w.hear_2_bias))
-    return product(hidden, w.hear_3, w.hear_3_bias)[0]
+def levels(y: np.ndarray, D: int) -> np.ndarray:
+    """Bins (B, 23) as numbers from -1 to 1, their middles; bin D, "before the clip", is 0."""
+    out = np.zeros(y.shape, np.float32)
+    for b in range(len(y)):
+        for j in range(y.shape[1]):
+            if y[b, j] < D:
+                out[b, j] = np.float32(2 * y[b, j] + 1) / np.float32(D) - np.float32(1)
+    return out
 
 
 @compiled_in_order
-def tokens(heard: np.ndarray, y: np.ndarray, D: int, w: Weights) -> np.ndarray:
-    """What is heard (d,) plus what bins y (B, 23) of the frame before say -> tokens (B, d)."""
+def add_tokens(
+    x: np.ndarray, heard: np.ndarray, y: np.ndarray, D: int, embedding: np.ndarray
+) -> None:
+    """Add what is heard (d,) and the embeddings of bins y (B, 23), if there are any, to x (B, d)."""
     B, J = y.shape
-    level = np.zeros((B, J), np.float32)
+    fours = J // 4 * 4 if len(embedding) else 0
     for b in range(B):
-        for j in range(J):
-            if y[b, j] < D:  # bin D means "before the clip"
-                level[b, j] = np.float32(2 * y[b, j] + 1) / np.float32(D) - np.float32(1)
-    x = product(level, w.level, w.level_bias)  # (B, d)
-    fours = J // 4 * 4
-    for b in range(B):
-        x[b] += heard
-        if len(w.embedding):
-            rows = np.arange(J) * (D + 1) + y[b]
-            for j in range(0, fours, 4):  # four at a time: the next is asked for before one came
-                e0, e1 = w.embedding[rows[j]], w.embedding[rows[j + 1]]
-                e2, e3 = w.embedding[rows[j + 2]], w.embedding[rows[j + 3]]
-                for n in range(x.shape[1]):
-                    x[b, n] = x[b, n] + e0[n] + e1[n] + e2[n] + e3[n]
-            for j in range(fours, J):
-                x[b] += w.embedding[rows[j]]
-    return x
+        row = x[b]
+        for n in range(len(row)):
+            row[n] += heard[n]
+        for j in range(0, fours, 4):  # four at a time: the next is asked for before one came
+            e0, e1 = embedding[j * (D + 1) + y[b, j]], embedding[(j + 1) * (D + 1) + y[b, j + 1]]
+            e2 = embedding[(j + 2) * (D + 1) + y[b, j + 2]]
+            e3 = embedding[(j + 3) * (D + 1) + y[b, j + 3]]
+            for n in range(len(row)):
+                row[n] = row[n] + e0[n] + e1[n] + e2[n] + e3[n]
+        for j in range(fours, J if fours else 0):
+            e0 = embedding[j * (D + 1) + y[b, j]]
+            for n in range(len(row)):
+                row[n] += e0[n]
 
 
 @compiled
@@ -220,27 +182,28 @@ def attend(
     for b in range(B):
         for h in range(H):
             first = h * N
-            Q = qkv[b, first : first + N]
             K, V = ring[0, b, h], ring[1, b, h]  # (tau, N_k)
-            K[slot] = qkv[b, d + first : d + first + N]
-            V[slot] = qkv[b, 2 * d + first : 2 * d + first + N]
+            for n in range(N):
+                K[slot, n] = qkv[b, d + first + n]
+                V[slot, n] = qkv[b, 2 * d + first + n]
             for s in range(filled):
                 score = np.float32(0)
                 for n in range(N):
-                    score += Q[n] * K[s, n]
+                    score += qkv[b, first + n] * K[s, n]
                 W[s] = score / np.float32(math.sqrt(N)) + bias[h, s]
             softmax(W)
-            out = context[b, first : first + N]
             for s in range(filled):
                 for n in range(N):
-                    out[n] += W[s] * V[s, n]
+                    context[b, first + n] += W[s] * V[s, n]
     return context
 
 
 @compiled
 def softmax(x: np.ndarray) -> None:
     """Softmax of one row, in its place."""
-    top, total = x.max(), np.float32(0)
+    top, total = x[0], np.float32(0)
+    for i in range(len(x)):
+        top = max(top, x[i])
     for i in range(len(x)):
         x[i] = math.exp(x[i] - top)
         total += x[i]
