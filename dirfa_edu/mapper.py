@@ -25,7 +25,7 @@ from .audio import NO_AUDIO
 from .discretize import BINS, Discretizer
 from .fast.step import frame, frames, views
 from .files import InputError, load_tensors, save_tensors
-from .losses import around, head_cross_entropy
+from .losses import around, cross_entropy
 from .masks import TAU, ring_bias, sinusoid, temporally_biased_mask
 
 
@@ -43,6 +43,7 @@ class MapperConfig:
     dropout: float = 0.1
     reach: int = 32  # steps of up to so many bins get logits of their own (`steps`); 0 is the paper's plain head
     bias: str = "alibi"  # or "single"; "none" and "sinusoidal" are the ablation "w/o TBM"
+    steepness: float = 1.0  # what the mask's slopes are multiplied by
     bias_inside: bool = False  # True: mask inside the 1/sqrt(N_k) scaling, as Eq. 1 is printed
     history: bool = True  # False: audio only, a baseline that never sees what it did before
     probabilistic: bool = True  # False: 23 regression outputs, the ablation "w/o Prob"
@@ -203,57 +204,82 @@ class MappingNetwork(nn.Module):
             M / math.sqrt(self.config.d_model / self.config.heads) if self.config.bias_inside else M
         )
 
-    def forward(
-        self,
-        A: Tensor,
-        y_previous: Tensor,
-        y_bar: Tensor | None = None,
-        ordinal: float = 0.0,
-        pinned: Tensor | None = None,
-    ) -> Tensor:
-        """A (B, T, 400), bins of the frame before (B, T, 23) -> logits (B, T, 23, D).
+    def forward(self, A: Tensor, y_previous: Tensor, pinned: Tensor | None = None) -> Tensor:
+        """Audio A (B, T, 400), bins of the frame before (B, T, 23) -> logits (B, T, 23, D).
 
         Row t of `y_previous` holds the bins of frame t-1; row 0 of a clip holds the start token D.
         `pinned` (B, T, 23) marks attributes that somebody holds, so that the others follow them
-        (see `control`). Without the probabilistic head the result is (B, T, 23), values scaled to
-        0..1. With the true bins `y_bar` (B, T, 23) the result is the loss instead, Eq. 5 (see
-        `losses.cross_entropy`).
-        Raises InputError for other shapes. Paper: Eq. 3, 5. Notebook: 04_mapper.
+        (see `control`). Without the probabilistic head ("w/o Prob") the result is (B, T, 23),
+        values scaled to 0..1.
+        Raises InputError for other shapes. Paper: Eq. 3. Notebook: 04_mapper.
         """
+        return self.predict(self.hidden(A, y_previous, pinned), y_previous)
+
+    def loss(
+        self,
+        A: Tensor,
+        y_previous: Tensor,
+        y_bar: Tensor,
+        ordinal: float = 0.0,
+        pinned: Tensor | None = None,
+        fast: bool = True,
+    ) -> Tensor:
+        """The cross-entropy of `forward` and the true bins y_bar (B, T, 23), -100 where padded.
+
+        `ordinal` is that of `losses.cross_entropy`, which this is; `fast` takes its twin that never
+        holds all the logits. Without the probabilistic head ("w/o Prob") it is the squared error.
+        Raises InputError for other shapes. Paper: Eq. 5. Notebook: 04_mapper.
+
+        >>> network = MappingNetwork(MapperConfig(bins=10, d_model=16, layers=1, heads=2)).eval()
+        >>> A, y = torch.zeros(1, 7, 400), torch.zeros(1, 7, 23, dtype=torch.int64)
+        >>> plain = network.loss(A, network.start(1, 7), y, fast=False)
+        >>> torch.allclose(plain, network.loss(A, network.start(1, 7), y))
+        True
+        """
+        if not self.config.probabilistic:
+            # regression to the middles of the bins, scaled to 0..1
+            wrong = (self(A, y_previous, pinned) - (y_bar + 0.5) / self.config.bins).square()
+            return (wrong * (y_bar >= 0)).sum() / (y_bar >= 0).sum()
+        if not fast:
+            return cross_entropy(self(A, y_previous, pinned), y_bar, ordinal)
+
+        from .fast.head_loss import head_cross_entropy
+
+        x = self.norm(self.hidden(A, y_previous, pinned))  # (B, T, d)
+        relative = None
+        if self.steps is not None:
+            relative = self.steps(x).unflatten(-1, (N_ATTRIBUTES, -1))  # (B, T, 23, 2 reach + 1)
+        weight, bias = self.head.weight, self.head.bias
+        return head_cross_entropy(x, weight, bias, y_bar, ordinal, relative, y_previous)
+
+    def hidden(self, A: Tensor, y_previous: Tensor, pinned: Tensor | None = None) -> Tensor:
+        """What the layers make of A and the past, before the last norm and the head: (B, T, d)."""
         if A.shape[:2] != y_previous.shape[:2] or A.shape[-1] != self.config.audio:
             raise InputError(
                 f"audio {tuple(A.shape)} and animation {tuple(y_previous.shape)} do not fit: "
                 f"the network wants (B, T, {self.config.audio}) and (B, T, {N_ATTRIBUTES})"
             )
-        mask = self.mask(A.shape[1]).to(A.device)
         x = self.token(self.hear(A), y_previous, pinned=pinned)
+        mask = self.mask(A.shape[1]).to(A.device)  # (H, T, T)
         for block in self.blocks:
-            x = block(x, mask.to(x.dtype))
-        if y_bar is None:
-            return self.predict(x, y_previous)
-        if self.config.probabilistic:
-            x = self.norm(x)
-            # (B, T, 23, 65)
-            steps = None if self.steps is None else self.steps(x).unflatten(-1, (N_ATTRIBUTES, -1))
-            return head_cross_entropy(
-                x, self.head.weight, self.head.bias, y_bar, ordinal, steps, y_previous
-            )
-        # "w/o Prob": regression to the same values, scaled to 0..1
-        wrong = (self.predict(x, y_previous) - (y_bar + 0.5) / self.config.bins).square()
-        return (wrong * (y_bar >= 0)).sum() / (y_bar >= 0).sum()
+            x = block(x, mask)
+        return x
 
     def predict(self, x: Tensor, y_previous: Tensor) -> Tensor:
-        """Hidden states (..., d) and bins of the frame before (..., 23) -> logits (..., 23, D), or
-        values (..., 23)."""
+        """Hidden states (..., d) and bins of the frame before (..., 23) -> logits (..., 23, D).
+
+        Without the probabilistic head: values (..., 23).
+        """
         x = self.norm(x)
-        out = self.head(x)
+        out = self.head(x)  # (..., 23 D)
         if not self.config.probabilistic:
             return out
+
         out = out.view(-1, self.config.bins)  # (... * 23, D)
         if self.steps is not None:
-            steps = self.steps(x).view(len(out), -1)  # (... * 23, 2 reach + 1)
+            relative = self.steps(x).view(len(out), -1)  # (... * 23, 2 reach + 1)
             near, outside = around(y_previous.flatten(), self.config.reach, self.config.bins)
-            out = out.scatter_add(1, near, steps.masked_fill(outside, 0))
+            out = out.scatter_add(1, near, relative.masked_fill(outside, 0))
         return out.view(*x.shape[:-1], N_ATTRIBUTES, self.config.bins)  # (..., 23, D)
 
     @torch.no_grad()

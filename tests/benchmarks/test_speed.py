@@ -168,7 +168,7 @@ def naive_step(net, optimizer, A, y_previous, y):
 
 
 def our_step(net, optimizer, A, y_previous, y):
-    loss = net(A, y_previous, y)
+    loss = net.loss(A, y_previous, y)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -177,7 +177,7 @@ def our_step(net, optimizer, A, y_previous, y):
 
 def bf16_step(net, optimizer, A, y_previous, y):
     with torch.autocast("cpu", torch.bfloat16):
-        loss = net(A, y_previous, y)
+        loss = net.loss(A, y_previous, y)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
