@@ -227,7 +227,7 @@ def let_follow(
 
 
 def drift(batch: int, attributes: int, window: int, noise: torch.Generator) -> Tensor:
-    """Slow random curves (B, T, attributes) about 0, each window with a strength of its own, 0..1."""
+    """Slow random curves (B, T, attributes) about 0, each window with a strength of 0..1."""
     knots = torch.randn(batch, attributes, window // 10 + 2, generator=noise)  # one in ten frames
     knots = knots * torch.rand(batch, 1, 1, generator=noise)
     curves = nn.functional.interpolate(knots, window, mode="linear")  # (B, attributes, T)

@@ -206,7 +206,7 @@ def keypoint_spread(points: Tensor, apart: float = 0.1) -> Tensor:
 
 
 def equivariance(seen: Tensor, seen_turned: Tensor, turn: Tensor) -> Tensor:
-    """Keypoints are places of the face: where `turn` (B, 2, 3) moves the picture, they move with it.
+    """Keypoints are places of the face: where `turn` (B, 2, 3) moves the picture, they go along.
 
     A place p of the turned picture shows the place turn(p) of the picture itself. Mean absolute
     difference, x and y. After face-vid2vid; ours, not in the paper. Notebook: 05_generator.

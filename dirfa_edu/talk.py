@@ -160,20 +160,17 @@ def talk(
     Writes sample_1.mp4 ... (H.264 with the speech, 25 fps), sample_1.csv ... (OpenFace columns),
     film_strip.png and attributes.png. Returns {"files": paths, "seconds": {part: time},
     "animations": (samples, T, 23)}. The same seed gives the same files. "relative" driving takes
-    the portrait as neutral: a head pose counts from the one it shows. For "absolute" its own angles
-    are measured, and a pose of zero looks straight ahead. `progress(title, iterable, total)` may
-    show progress.
+    the portrait as neutral, for "absolute" its pose is measured (`measured_pose`).
+    `progress(title, iterable, total)` may show progress.
     Raises InputError before anything is written if speech, portrait or folder cannot be used.
     Paper: Fig. 1. Notebook: 00_tour.
     """
     from . import plots
 
-    seconds, tick = {}, time.perf_counter()
+    laps = [("", time.perf_counter())]  # what ended when
 
     def lap(part: str) -> None:
-        nonlocal tick
-        now = time.perf_counter()
-        seconds[part], tick = now - tick, now
+        laps.append((part, time.perf_counter()))
 
     if samples < 1:
         raise InputError(f"give at least 1 sample, not {samples}")
@@ -192,29 +189,50 @@ def talk(
 
     A = audio.frame_features(wave)  # (T, 400)
     lap("features")
-
-    def shown(frames: Iterable) -> Iterable:
-        return progress("animation", frames, len(A))
-
-    animations = generate(mapper, A, samples, seed, top_k, temperature, progress=shown)
+    animations = generate(
+        mapper,
+        A,
+        samples,
+        seed,
+        top_k,
+        temperature,
+        progress=lambda frames: progress("animation", frames, len(A)),
+    )
     lap("animation")
 
-    files, strips = [], []
-    for i, Y in enumerate(animations, start=1):
-        film, track = out / f"sample_{i}.mp4", out / f"sample_{i}.csv"
-        kept: list[np.ndarray] = []  # frames for the film strip
-        frames = progress(f"sample {i}", render_frames(generator, face, Y), len(Y))
-        write_mp4(film, copy_some(frames, strip_times(len(Y)), kept), wave)
-        write_openface(track, Y)
-        strips.append(np.stack(kept))
-        files += [film, track]
+    files, strips = write_samples(out, animations, generator, face, wave, progress)
     lap("video")
 
     strip, lines = out / "film_strip.png", out / "attributes.png"
     save_png(strip, film_strip(strips, frames=list(range(len(strips[0])))))
     plots.animation_lines(animations, path=lines)
     lap("pictures")
+    seconds = {part: end - begin for (_, begin), (part, end) in zip(laps, laps[1:])}
     return {"files": files + [strip, lines], "seconds": seconds, "animations": animations}
+
+
+def write_samples(
+    out: Path,
+    animations: np.ndarray,
+    generator: GenerationNetwork,
+    face: Encoded,
+    wave: np.ndarray,
+    progress: Callable,
+) -> tuple[list[Path], list[np.ndarray]]:
+    """Write films and tracks of animations (samples, T, 23) while they are drawn.
+
+    Returns the paths, and for each film the frames (n, S, S, 3) that a film strip shows.
+    """
+    files, strips = [], []
+    for i, Y in enumerate(animations, start=1):
+        film, track = out / f"sample_{i}.mp4", out / f"sample_{i}.csv"
+        frames = progress(f"sample {i}", render_frames(generator, face, Y), len(Y))
+        kept: list[np.ndarray] = []
+        write_mp4(film, copy_some(frames, strip_times(len(Y)), kept), wave)
+        write_openface(track, Y)
+        files += [film, track]
+        strips.append(np.stack(kept))
+    return files, strips
 
 
 def copy_some(

@@ -53,9 +53,9 @@ from .runs import (
 # ---- recipes -------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class MapperRecipe:
-    """All that decides what a mapping network becomes, besides the clips; a checkpoint remembers it.
+    """All that decides what a mapping network becomes, besides the clips.
 
-    Learning rate, batch and the like are ours: the paper gives none.
+    A checkpoint remembers it. Learning rate, batch and the like are ours: the paper gives none.
     """
 
     config: MapperConfig = MapperConfig()
@@ -153,12 +153,11 @@ def train_mapper(
 
     The log's rows hold step, seconds, loss and, for clips that are held out, bits per attribute of
     each group; `tensorboard` is a folder that gets them too. With `checkpoint` the run is written
-    there every `recipe.every` steps, and goes on from it bit for bit. A run that is resumed may
-    get another budget: from then on the learning rate follows the cosine of the new one, so that
-    more steps lift it again. Several `devices` share each batch, which must be a multiple of them,
-    and take a budget of steps.
-    Raises InputError for no budget, and for a checkpoint of another recipe. Paper: Eq. 5.
-    Notebook: 04_mapper.
+    there every `recipe.every` steps, and goes on from it bit for bit. A run that goes on may get
+    another budget: the learning rate follows the new one's cosine, so more steps lift it again.
+    Several `devices` share each batch, which must be a multiple of them, and take steps as budget.
+    Raises InputError for no budget, and for a checkpoint of another recipe.
+    Paper: Eq. 5. Notebook: 04_mapper.
     """
     check_shares(recipe, devices)
     clock, fabric = Clock(recipe.steps, recipe.minutes), pick_device(device, devices)
@@ -166,15 +165,10 @@ def train_mapper(
     share = slice(fabric.global_rank, None, devices)  # this device's part of a batch
 
     data, validation, bins = mapper_data(clips, recipe)
-
     torch.manual_seed(recipe.seed)  # first weights, and dropout
-    noise = torch.Generator().manual_seed(recipe.seed)  # batches
-    network = with_steepness(MappingNetwork(recipe.config, bins), recipe.config.steepness)
-    # audio is whitened for what comes in training: in windows, each in another room and voice
-    heard = torch.cat([A for A, _ in data]).split(recipe.window)
-    network.whiten(torch.cat([augment(A[None], noise)[0] for A in heard]))
+    noise = torch.Generator().manual_seed(recipe.seed)  # everything else
+    network = make_mapper(recipe, bins, data, noise)
     average = deepcopy(network).eval()  # what is measured and kept, see `smooth_weights`
-
     optimizer = torch.optim.AdamW(
         network.parameters(), recipe.lr, betas=(0.9, 0.98), weight_decay=0.05, fused=True
     )
@@ -184,9 +178,9 @@ def train_mapper(
     parts = {"network": network, "average": average, "optimizer": optimizer}
     run = Run(recipe, clock, noise, parts)
     load_checkpoint(checkpoint, run)
-
     write = scalar_writer(tensorboard if first else None)
     model.train()
+
     with bar(progress and first, clock, "mapper") as shown:
         while clock.share() < 1:
             set_rate(optimizer, clock.rate(recipe.lr))
@@ -219,6 +213,20 @@ def mapper_data(clips: list, recipe: MapperRecipe) -> tuple[list, list, Discreti
     for A, several in tracks:
         data.append((torch.from_numpy(A), [torch.from_numpy(bins.encode(Y)) for Y in several]))
     return every_voice_alike(data, clips), mapper_tracks(unheard, recipe.measured), bins
+
+
+def make_mapper(
+    recipe: MapperRecipe, bins: Discretizer, data: list, noise: torch.Generator
+) -> MappingNetwork:
+    """An untrained network that knows how audio is spread in training.
+
+    There it comes in windows, each in another room and voice, and so it is whitened for those.
+    """
+    network = with_steepness(MappingNetwork(recipe.config, bins), recipe.config.steepness)
+    windows = torch.cat([A for A, _ in data]).split(recipe.window)
+    heard = [augment(A[None], noise)[0] for A in windows]  # each (window, 400)
+    network.whiten(torch.cat(heard))
+    return network
 
 
 def mapper_step(fabric, model, optimizer, batch: tuple, share: slice, recipe) -> Tensor:
@@ -290,11 +298,10 @@ def train_generator(
     `start` is a trained network to go on from, which stays as it is; its config counts. `vgg` is a
     file of VGG-19 weights to be phi. The log's rows hold step, seconds, loss, and PSNR on
     `validation` clips with the gain over copying the source (`psnr`, `gain`); beside `checkpoint` a
-    picture shows sources, truth and what was made. Films are decoded as they are needed,
-    `recipe.keep` of them at a time. Checkpoints, budgets and `devices` as for `train_mapper`; with
-    a larger budget D waits again for its share of it.
-    Raises InputError for no budget, and for a checkpoint of another recipe. Paper: Eq. 6-10.
-    Notebook: 05_generator.
+    picture shows sources, truth and what was made. Films are decoded as they are needed. Budgets,
+    checkpoints and `devices` as for `train_mapper`; after a larger budget D waits for its share.
+    Raises InputError for no budget, and for a checkpoint of another recipe.
+    Paper: Eq. 6-10. Notebook: 05_generator.
     """
     check_shares(recipe, devices)
     recipe = replace(recipe, config=start.config) if start else recipe
@@ -309,7 +316,6 @@ def train_generator(
 
     G, players = make_players(fabric, recipe, start, vgg)
     average = deepcopy(G).eval().to(fabric.device)  # what is measured and kept
-
     parts = {"network": G, "average": average, "discriminator": players.D, "pool": pool}
     parts |= {"optimizer": players.g_optimizer, "d": players.d_optimizer}
     run = Run(recipe, clock, noise, parts)
@@ -355,7 +361,7 @@ def film_pool(clips: list, recipe: GeneratorRecipe, noise: torch.Generator) -> P
 
 
 def watched_footage(clips: list, validation: list | None, size: int) -> list[Footage]:
-    """A few frames of each clip that the log speaks of: of `validation`, or of some training clips."""
+    """A few frames of each clip that the log speaks of: `validation`, or some of the training."""
     if validation:
         return [few_frames(read_footage(clip, size)) for clip in validation]
     found = []
@@ -428,7 +434,7 @@ def generator_step(
 
 
 def discriminator_step(fabric, players: Players, I_tgt: Tensor, I_hat: Tensor, z: Tensor) -> None:
-    """One step of D: real patches to 1, generated ones to 0, and the attributes of real pictures."""
+    """One step of D: real patches to 1, generated ones to 0, attributes as real pictures show."""
     players.d_optimizer.zero_grad()
     real, z_real = players.D(I_tgt)
     fake, _ = players.D(I_hat.detach())  # detached: D's loss must not teach G

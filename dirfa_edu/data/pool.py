@@ -32,7 +32,8 @@ class Pool:
 
     A clip is drawn `uses` times and then replaced. So every clip comes equally often, one decoding
     serves `uses` draws, and neighbouring draws are of different clips. A list of `keep` clips or
-    fewer is read once and stays; a clip that stands in it twice is decoded once. Clips for which `read` raises InputError are passed over, with one warning.
+    fewer is read once and stays; a clip that stands in it twice is decoded once. Clips for which
+    `read` raises InputError are passed over, with one warning.
 
     All chance comes from `noise`. Its state and `state_dict` together are what a run needs to go on
     as if it had never been interrupted.
