@@ -98,7 +98,8 @@ def embeddings(frames: np.ndarray) -> np.ndarray:
     """
     import torch
 
-    from .faces.vision import face_chips, landmarks, load_face_resnet
+    from .faces.identity import load_face_resnet
+    from .faces.vision import face_chips, landmarks
 
     frames = np.asarray(frames)
     with torch.no_grad():
