@@ -69,6 +69,10 @@ class Clock:
         self.spent = 0.0  # seconds used
         self.tick = time.monotonic()  # when `spent` was last brought up to date
 
+    def start(self) -> None:
+        """Count from now: what was prepared so far is not taken off the budget."""
+        self.tick = time.monotonic()
+
     def share(self) -> float:
         """Share of the budget used, 0..1."""
         now = time.monotonic()

@@ -180,7 +180,7 @@ def train_mapper(
     load_checkpoint(checkpoint, run)
     write = scalar_writer(tensorboard if first else None)
     model.train()
-
+    clock.start()
     with bar(progress and first, clock, "mapper") as shown:
         while clock.share() < 1:
             set_rate(optimizer, clock.rate(recipe.lr))
@@ -320,7 +320,8 @@ def train_generator(
     parts |= {"optimizer": players.g_optimizer, "d": players.d_optimizer}
     run = Run(recipe, clock, noise, parts)
     load_checkpoint(checkpoint, run)
-
+    pool.fill()
+    clock.start()
     with bar(progress and first, clock, "generator") as shown:
         while clock.share() < 1:
             set_rate(players.g_optimizer, clock.rate(recipe.lr))

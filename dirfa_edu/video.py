@@ -88,7 +88,8 @@ def read_mp4(
 ) -> tuple[np.ndarray, float, np.ndarray | None]:
     """Read a video -> frames (T, H, W, 3) uint8, frames a second, and mono sound (N,) or None.
 
-    The sound comes at `sr` Hz. Raises InputError for a missing file, or one without a video stream. Notebook: 07_your_own_face.
+    The sound comes at `sr` Hz.
+    Raises InputError for a missing file, or one without a video stream. Notebook: 07_your_own_face.
     """
     import av
 

@@ -63,7 +63,7 @@ class Pool:
 
     def draw(self) -> Any:
         """One of the decoded clips, at random."""
-        self._fill()
+        self.fill()
         place = int(torch.randint(len(self.members), (1,), generator=self.noise))
         member = self.members[place]
         member.left -= 1
@@ -71,8 +71,11 @@ class Pool:
             del self.members[place]
         return member.item
 
-    def _fill(self) -> None:
-        """Read clips until the pool is full: all of them once, or as many as it keeps."""
+    def fill(self) -> None:
+        """Read clips until the pool is full: all of them once, or as many as it keeps.
+
+        `draw` does so, too.
+        """
         if self.fits:
             if not self.members:
                 for index in range(len(self.clips)):

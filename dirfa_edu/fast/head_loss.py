@@ -57,8 +57,11 @@ def head_cross_entropy(
 
 
 class _HeadCrossEntropy(torch.autograd.Function):
-    """The softmax's gradient is p minus target, known as soon as p is: so `forward` computes the
-    gradients too, and `backward` only scales them."""
+    """Value and gradients in one pass.
+
+    The softmax's gradient is p minus target, known as soon as p is. So `forward` computes it, too,
+    and `backward` only scales it.
+    """
 
     @staticmethod
     def forward(

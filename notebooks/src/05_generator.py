@@ -34,10 +34,8 @@ from PIL import Image
 from torch.nn import functional as F
 
 from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, Actor, Corpus, Discriminator, GenerationNetwork
-from dirfa_edu.course import checks, explorers
-from dirfa_edu import column, data_path, generator, load_pretrained, losses, metrics, plots
-from dirfa_edu import examples, training
-from dirfa_edu.course import puppet
+from dirfa_edu import column, data_path, examples, generator, load_pretrained, losses, metrics, plots, training
+from dirfa_edu.course import checks, explorers, puppet
 from dirfa_edu.data.pool import Pool
 from dirfa_edu.faces import vision
 

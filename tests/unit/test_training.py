@@ -162,6 +162,22 @@ def test_a_run_may_get_a_larger_budget_and_follows_its_cosine(tmp_path, monkeypa
     assert rates == pytest.approx(recipe.lr * warm_up * cosine)
 
 
+@pytest.mark.parametrize("kind", RUNS)
+def test_minutes_are_minutes_of_training_whatever_reading_the_clips_took(kind):
+    class Slow(ToyClip):
+        def features(self):
+            time.sleep(0.5)
+            return super().features()
+
+        def frames(self):
+            time.sleep(0.5)
+            return super().frames()
+
+    recipe = replace(RUNS[kind], steps=None, minutes=0.01)  # 0.6 s
+    _, log = train_some(recipe, [Slow(seed) for seed in range(2)])
+    assert log[-1]["step"] >= 1
+
+
 RUN = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
