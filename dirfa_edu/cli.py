@@ -5,6 +5,7 @@ Whatever a user gives that cannot be used ends in one sentence and exit code 2.
 
 import json
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -114,81 +115,102 @@ def train(
     """Train a network; run the same line again to go on after an interruption."""
     from . import training
     from .data.corpus import Corpus
-    from .examples import generator_pairs, one_person
     from .generator import save_generator
     from .mapper import save_mapper
     from .runs import first_process
 
-    if (
-        network not in training.PRESETS
-        or preset not in training.PRESETS[network]
-        or preset == "finetune"
-    ):
-        raise InputError(
-            f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
-            "presets are notebook, shipped and paper, for the mapper also audio"
-        )
-    settings = dict(training.PRESETS[network][preset])
-    if finetune:
-        if network != "generator":
-            raise InputError("only the generator can be tuned to one person's film")
-        settings = dict(training.PRESETS[network]["finetune"])
-    if steps or minutes:
-        settings = {k: v for k, v in settings.items() if k not in ("steps", "minutes")}
-        settings |= {"steps": steps, "minutes": minutes}
-    corpus = Corpus(data)
-    settings |= {"seed": seed, "device": device, "checkpoint": out / f"{network}.checkpoint"}
+    if finetune and network == "generator":
+        preset = "finetune"
+    elif finetune:
+        raise InputError("only the generator can be tuned to one person's film")
+    elif preset == "finetune":
+        raise InputError("tuned to whom? Give a film of one person: --finetune me.mp4")
+    recipe = chosen_recipe(network, preset, steps, minutes, seed, weight)
+
+    where = {"device": device, "devices": devices, "checkpoint": out / f"{network}.checkpoint"}
     if network == "mapper":
-        trained, log = training.train_mapper(
-            [clip for clip in corpus.select(split="train") if clip.kind != "probe"],
-            **settings,
-            devices=devices,
-            tensorboard=tensorboard,
-        )
-        if not first_process():
-            return
-        save_mapper(out / "mapper.safetensors", trained)
+        clips = [clip for clip in Corpus(data).select(split="train") if clip.kind != "probe"]
+        trained, log = training.train_mapper(clips, recipe, tensorboard=tensorboard, **where)
+        save = save_mapper
+    elif finetune:
+        trained, log, before = tune(finetune, recipe, vgg, where)
+        save = save_generator
     else:
-        if finetune:
-            settings["start"] = training.load_pretrained("generator")
-            film, rest = one_person(finetune, settings["start"].config.size)
-            clips, validation = [film], [rest]
-        else:
-            clips, validation = (
-                corpus.select(split="train", rendered=True),
-                corpus.select(split="test", kind="probe"),
-            )
+        corpus = Corpus(data)
+        clips = corpus.select(split="train", rendered=True)
+        validation = corpus.select(split="test", kind="probe")
         trained, log = training.train_generator(
-            clips,
-            **settings,
-            devices=devices,
-            vgg=vgg,
-            lambdas=numbers(weight),
-            validation=validation,
+            clips, recipe, validation=validation, vgg=vgg, **where
         )
-        if not first_process():
-            return
-        save_generator(out / "generator.safetensors", trained)
-        if finetune:
-            before = training.generator_gain(
-                settings["start"], generator_pairs(validation, trained.config.size)
-            )
-            typer.echo(
-                f"PSNR on the last fifth of the film: {before['psnr']} dB before, {log[-1]['psnr']} after"
-            )
+        save = save_generator
+
+    if not first_process():
+        return
+    save(out / f"{network}.safetensors", trained)
+    if finetune:
+        typer.echo(
+            f"PSNR on the last fifth of the film: {before} dB before, {log[-1]['psnr']} after"
+        )
     with atomic_path(out / f"{network}.log.json") as temporary:
         temporary.write_text(json.dumps(log, indent=1))
     typer.echo(f"{out / (network + '.safetensors')}: {json.dumps(log[-1])}")
 
 
-def numbers(given: list[str] | None) -> dict[str, float]:
-    """["adv=0", ...] -> {"adv": 0.0, ...}. Raises InputError for anything else."""
+def chosen_recipe(
+    network: str,
+    preset: str,
+    steps: int | None,
+    minutes: float | None,
+    seed: int,
+    weight: list[str] | None,
+):
+    """The recipe that a command line asks for. Raises InputError where there is none."""
+    from .training import RECIPES
+
+    if network not in RECIPES or preset not in RECIPES[network]:
+        raise InputError(
+            f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
+            "presets are notebook, shipped and paper, for the mapper also audio"
+        )
+    recipe = replace(RECIPES[network][preset], seed=seed)
+    if steps or minutes:  # instead of the preset's budget, whichever that is
+        recipe = replace(recipe, steps=steps, minutes=minutes)
+    if weight and network == "mapper":
+        raise InputError("--weight is for the generator: the mapper has one loss, Eq. 5")
+    if weight:
+        recipe = replace(recipe, lambdas=lambdas_of(weight))
+    return recipe
+
+
+def lambdas_of(given: list[str]):
+    """["adv=0", ...] -> `losses.Lambdas`. Raises InputError for anything else."""
+    from .losses import Lambdas
+
     try:
-        return {name: float(value) for name, value in (each.split("=") for each in given or [])}
+        weights = {name: float(value) for name, value in (each.split("=") for each in given)}
     except ValueError as error:
         raise InputError(
             f"{' '.join(given)}: give --weight TERM=NUMBER, for instance --weight adv=0"
         ) from error
+    terms = [field.name for field in fields(Lambdas)]
+    for name in weights:
+        if name not in terms:
+            raise InputError(f"no weight {name}: terms are {', '.join(terms)}")
+    return Lambdas(**weights)
+
+
+def tune(film: Path, recipe, vgg: Path | None, where: dict) -> tuple:
+    """The shipped generator, tuned to one person's film: the network, its log, and PSNR before."""
+    from . import training
+    from .examples import one_person, read_footage
+
+    start = training.load_pretrained("generator")
+    learned, rest = one_person(film, start.config.size)
+    trained, log = training.train_generator(
+        [learned], recipe, start=start, validation=[rest], vgg=vgg, **where
+    )
+    before = training.generator_gain(start, [read_footage(rest, start.config.size)])
+    return trained, log, before["psnr"]
 
 
 @app.command()

@@ -23,7 +23,7 @@ from .animation import N_ATTRIBUTES
 from .audio import NO_AUDIO
 from .discretize import BINS, Discretizer
 from .files import InputError, load_tensors, save_tensors
-from .losses import around, cross_entropy, head_cross_entropy
+from .losses import around, cross_entropy
 from .masks import TAU, ring_bias, sinusoid, temporally_biased_mask
 
 AUDIO_HIDDEN = 512  # width of the audio encoder
@@ -298,18 +298,28 @@ class MappingNetwork(nn.Module):
         pinned: Tensor | None = None,
         fast: bool = True,
     ) -> Tensor:
-        """Eq. 5 for true bins y_bar (B, T, 23), -100 where they do not count; the rest as `forward`.
+        """Eq. 5: the cross-entropy of `forward` and the true bins y_bar (B, T, 23), -100 where padded.
 
-        `fast` never holds all the logits at once (see `head_cross_entropy`); the number is the
-        same. Without the probabilistic head: the squared error of the values.
-        Paper: Eq. 5. Notebook: 04_mapper.
+        `ordinal` is that of `losses.cross_entropy`, which this is; `fast` takes its twin that never
+        holds all the logits at once. Without the probabilistic head it is the squared error.
+        Raises InputError for other shapes. Paper: Eq. 5. Notebook: 04_mapper.
+
+        >>> network = MappingNetwork(MapperConfig(bins=10, d_model=16, layers=1, heads=2)).eval()
+        >>> A, y = torch.zeros(1, 7, 400), torch.zeros(1, 7, 23, dtype=torch.int64)
+        >>> plain = network.loss(A, network.start(1, 7), y, fast=False)
+        >>> torch.allclose(plain, network.loss(A, network.start(1, 7), y))
+        True
         """
         if not self.config.probabilistic:
+            # regression to the middles of the bins, scaled to 0..1
             wrong = self(A, y_previous, pinned) - (y_bar + 0.5) / self.config.bins
             counts = y_bar >= 0
             return (wrong.square() * counts).sum() / counts.sum()
         if not fast:
             return cross_entropy(self(A, y_previous, pinned), y_bar, ordinal)
+
+        from .fast.head_loss import head_cross_entropy
+
         x = self.norm(self.hidden(A, y_previous, pinned))
         moves = None
         if self.relative is not None:

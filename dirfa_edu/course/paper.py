@@ -97,7 +97,7 @@ LEDGER = [
         "losses.generator_objective",
         "unit/test_losses.py",
         CHOICE,
-        "no weights are given: ours stand in losses.LAMBDAS",
+        "no weights are given: ours stand in losses.Lambdas",
     ),
     Row(
         "Eq. 8",

@@ -16,8 +16,9 @@ from ..files import InputError, atomic_path, make_folder
 from ..masks import causal_mask, temporally_biased_mask
 from ..metrics import diversity, lip_errors
 from ..sampling import generate
+from ..talk import render_film
 from ..training import load_pretrained
-from .generator_card import moved, played
+from .generator_card import played
 from .reproduce import TABLES, samples
 from .trials import PRESETS, SUBJECT, film, recording, run, true_animation
 
@@ -91,8 +92,8 @@ def strips(name: str, preset: str, out: Path, clips: tuple[list, list], progress
     for row, (variant, method, i) in STRIPS[name].items():
         trial = run(variant, 0, preset, train, test, out / "runs", generator, progress)
         with np.load(out / "runs" / trial["animations"]) as kept:
-            Y = torch.from_numpy(kept[method][i].astype(np.float32))
-        rows[row] = moved(generator, frames[0], Z[0], Y)
+            Y = kept[method][i].astype(np.float32)
+        rows[row] = render_film(generator, rows["recording"][0], Y, Z[0])
     T = min(map(len, rows.values()))
     if name == "fig5":  # five frames in a row, where the recording's head is quickest
         speed = np.abs(np.diff(truth[:T, 17:20], axis=0)).sum(1)

@@ -31,8 +31,15 @@ from ..generator import GenerationNetwork
 from ..mapper import MapperConfig, MappingNetwork
 from ..metrics import acd, diversity, ebr, frechet_animation, jitter, lip_errors, lmd, psnr, s_off
 from ..sampling import generate
-from ..training import load_pretrained, train_generator, train_mapper
-from .generator_card import moved, played
+from ..talk import render_film
+from ..training import (
+    GeneratorRecipe,
+    MapperRecipe,
+    load_pretrained,
+    train_generator,
+    train_mapper,
+)
+from .generator_card import played
 
 # what differs from the full model. "measured" is no part of the model: it learns from tracks as
 # OpenFace sees them
@@ -143,15 +150,10 @@ def run(
     elif variant == UNTRAINED:
         network = load_pretrained("mapper")
     else:
-        network, _ = train_mapper(
-            train,
-            config,
-            steps=options["steps"],
-            seed=seed,
-            checkpoint=checkpoint,
-            measured=variant.endswith("measured"),
-            progress=progress,
+        how = MapperRecipe(
+            config, steps=options["steps"], seed=seed, measured=variant.endswith("measured")
         )
+        network, _ = train_mapper(train, how, checkpoint=checkpoint, progress=progress)
         if config.probabilistic:
             trial["bits_by_age"] = bits_by_age(network, test)
     for clip in test if variant != SUBJECT else []:
@@ -200,9 +202,8 @@ def subject(
     learned, shown = clips[: len(clips) // 2], clips[len(clips) // 2 :]
     if not learned:
         raise InputError("Table 2 needs two test clips or more of one person")
-    tuned, _ = train_generator(
-        learned, steps=steps, lr=1e-4, seed=seed, start=generator, progress=progress
-    )
+    how = GeneratorRecipe(steps=steps, lr=1e-4, seed=seed)
+    tuned, _ = train_generator(learned, how, start=generator, progress=progress)
     out, films = {}, {}
     with np.load(folder / plain["animations"]) as animations:
         for clip in shown:
@@ -319,12 +320,7 @@ def film(clip, Y: np.ndarray, generator: GenerationNetwork) -> np.ndarray:
     source, truth = recording(clip, generator.config.size).frames[0], true_animation(clip)
     if np.abs(Y - truth[:1]).max() == 0:  # nothing moves: a copy is the source itself
         return np.repeat(source[None], len(Y), axis=0)
-    return moved(
-        generator,
-        torch.from_numpy(source).permute(2, 0, 1),
-        torch.from_numpy(truth[0]),
-        torch.from_numpy(Y).float(),
-    )
+    return render_film(generator, source, Y, truth[0])
 
 
 def film_figures(clip, Y: np.ndarray, generator: GenerationNetwork) -> dict[str, float]:

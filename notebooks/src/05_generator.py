@@ -25,6 +25,7 @@ import json
 import logging
 import tempfile
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,10 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, Actor, Corpus, Discriminator, GenerationNetwork, GeneratorConfig
-from dirfa_edu.course import checks, explorers
-from dirfa_edu import column, data_path, generator, load_pretrained, losses, metrics, plots
-from dirfa_edu import examples, training
-from dirfa_edu.course import puppet
+from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, Actor, Corpus, Discriminator, GenerationNetwork
+from dirfa_edu import column, data_path, examples, generator, load_pretrained, losses, metrics, plots, training
+from dirfa_edu.course import checks, explorers, puppet
+from dirfa_edu.data.pool import Pool
 from dirfa_edu.faces import vision
 
 torch.set_num_threads(1)
@@ -65,9 +65,9 @@ def face(ax, image, title=""):
     ax.set_title(title, fontsize=9)
 
 
-test = training.generator_pairs(unseen, G.config.size)  # [(frames uint8, attributes)]
+test = [examples.read_footage(c, G.config.size) for c in unseen]  # frames uint8, attributes, usable frames
 fig, axes = plots.new(3, 4, width=3.7, height=2.8)
-for column_, (pictures, z) in zip(axes.T, test):
+for column_, (pictures, z, _) in zip(axes.T, test):
     source = pictures[:1] / 255
     for ax, image in zip(column_, (source, pictures[21:22] / 255, G(source, z[21:22], z[:1]))):
         face(ax, image)
@@ -87,7 +87,8 @@ plots.show(fig, dpi=62, alt="Four unseen actors: the source, the truth for other
 #
 # **The same in the package.** `examples.pair_batch` draws a clip, a source frame and two candidates for the target, and
 # takes the one with more to move: shut eyes are rare. Half of the pairs are turned round as in a mirror, and then yaw,
-# roll and x change their sign. You repeat its draws with the same seed.
+# roll and x change their sign. You repeat its draws with the same seed. The clips come out of a `Pool`, which decodes a
+# few films at a time, so that a corpus may be larger than the memory.
 
 # %%
 src, tgt = 0, FRAME
@@ -106,11 +107,13 @@ plots.show(fig, dpi=60, alt="Source, target and their difference, which is brigh
 print("largest changes:", largest)
 
 # %%
-data = [((x * 255).round().byte(), Z) for x in (frames, frames.flip(-1))]  # two "clips"
-batch = examples.pair_batch(data, 4, torch.Generator().manual_seed(5))  # Z_tgt: (4, 1, 23), a window of one frame
+everything = torch.arange(len(Z))  # every frame is usable
+data = [examples.Footage((x * 255).round().byte(), Z, everything) for x in (frames, frames.flip(-1))]  # two "clips"
+pool = Pool(data, read=lambda footage: footage, noise=torch.Generator().manual_seed(5))
+batch = examples.pair_batch(pool, 4, pool.noise)  # Z_tgt: (4, 1, 23), a window of one frame
 noise = torch.Generator().manual_seed(5)
 for row in range(4):
-    pictures, z = data[int(torch.randint(2, (1,), generator=noise))]
+    pictures, z, _ = data[int(torch.randint(2, (1,), generator=noise))]
     i, *two = torch.randint(len(frames), (3,), generator=noise).tolist()
     j = max(two, key=lambda t: ((z[t] - z[i]) / G.scale).abs().sum())
     in_mirror = torch.randint(2, (1,), generator=noise)
@@ -536,15 +539,16 @@ for ax, (name, slope) in zip(axes[1:], slopes.items()):
 fig.photo = False
 plots.show(fig, dpi=54, alt="A generated face and four maps of how strongly each loss would change its pixels: each asks "
            "in places of its own.")
-total = losses.generator_objective(adv, rec, attr)
-torch.testing.assert_close(total, adv + 2.0 * rec + 1.0 * attr)
+ours = losses.Lambdas()
+total = losses.generator_objective(adv, rec, attr, ours)
+torch.testing.assert_close(total, ours.adv * adv + ours.rec * rec + ours.attr * attr)
 print("Eq. 7 is the weighted sum of Eq. 8, 9 and 10: equal")
 
 # %% [markdown]
 # $$\mathcal L = \mathcal L_{adv} + \lambda_{rec}\mathcal L_{rec} + \lambda_{attr}\mathcal L_{attr}
 # \qquad \text{(Eq. 7)}$$
 #
-# The paper gives no weights; ours stand in `losses.LAMBDAS`, and `--weight adv=0` switches a term off. What training needs
+# The paper gives no weights; ours stand in `losses.Lambdas`, and `--weight adv=0` switches a term off. What training needs
 # besides is ours: a plain pixel loss on the picture and on its painted layer alone (`losses.layered`; without the second
 # part $G$ copies the warped source everywhere before it can paint, and never learns the inside of a mouth), a
 # discriminator that joins after 60 % of the way, and two terms for the keypoints. By hand: of three points on a line, two
@@ -569,14 +573,15 @@ print("and of points that stay where they were:", bool(losses.equivariance(point
 
 # %% tags=["nbval-ignore-output"]
 MINUTES = 0.7
-config = GeneratorConfig(size=64, width=24)
+recipe = replace(training.RECIPES["generator"]["notebook"], minutes=MINUTES, batch=4, every=50)
+half = replace(recipe, minutes=MINUTES / 2)
 seen = corpus.select(split="train", kind="probe", rendered=True)[:8]
 torch.manual_seed(0)
-before = GenerationNetwork(config).eval()
+before = GenerationNetwork(recipe.config).eval()
 with torch.enable_grad(), tempfile.TemporaryDirectory() as folder:
-    (half_way, _), (mine, log) = (training.train_generator(
-        seen, config, minutes=minutes, batch=4, validation=unseen[:3], every=50, progress=False,
-        checkpoint=Path(folder) / "mine.checkpoint") for minutes in (MINUTES / 2, MINUTES))
+    where = {"validation": unseen[:3], "checkpoint": Path(folder) / "mine.checkpoint", "progress": False}
+    half_way, _ = training.train_generator(seen, half, **where)
+    mine, log = training.train_generator(seen, recipe, **where)  # goes on from the checkpoint
 print(f"{log[-1]['step']} steps, {log[-1]['psnr']} dB, {log[-1]['gain']:+} dB against copying the source")
 
 stored = {name: json.loads(data_path("models", f"{name}.log.json").read_text()) for name in ("generator_64", "generator")}
@@ -593,9 +598,9 @@ plots.show(fig, alt="Gain in dB over copying the source: left your run and a sto
            "both rise from below zero; right the shipped network's over minutes.")
 
 # %%
-small_test = training.generator_pairs(unseen[1:3], 64)
+small_test = [examples.read_footage(c, 64) for c in unseen[1:3]]
 rows = {"source": [], "truth": [], "before": [], "half-way": [], "after": []}
-for pictures, z in small_test:
+for pictures, z, _ in small_test:
     source, chosen = pictures[:1] / 255, [21]
     rows["source"].append(source)
     rows["truth"].append(pictures[chosen] / 255)

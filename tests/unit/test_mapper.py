@@ -214,17 +214,35 @@ def test_logits_of_moves_go_with_the_last_bin():
     assert extra[:, 6].abs().max() < 1e-5
 
 
-def test_the_loss_is_eq_5_plain_and_fast():
-    net, (A, y) = network(), clip()
+@pytest.mark.parametrize("ordinal", [0.0, 1.0])
+@pytest.mark.parametrize("reach", [0, 3])
+def test_the_loss_is_eq_5_on_the_logits_and_its_fast_twin_teaches_the_same(ordinal, reach):
+    net, (A, y) = network(reach=reach), clip()
+    torch.nn.init.normal_(net.pinned)  # an untrained network does not know the marks
+    pinned = torch.zeros(y.shape, dtype=torch.bool)
+    pinned[:, 5:, 8] = True
     target = (y + 1) % 12
     target[:, -3:] = -100
-    for ordinal in (0.0, 1.0):
-        wanted = cross_entropy(net(A, y), target, ordinal)
-        assert torch.isclose(net.loss(A, y, target, ordinal, fast=False), wanted, rtol=1e-6)
-        assert torch.isclose(net.loss(A, y, target, ordinal), wanted, rtol=1e-5)
-    net, target = network(probabilistic=False), y.clamp(max=11)
-    wanted = (net(A, y) - (target + 0.5) / 12).square().mean()
-    assert torch.isclose(net.loss(A, y, target), wanted, rtol=1e-5)
+    found = {}
+    for fast in (False, True):
+        net.zero_grad()
+        loss = net.loss(A, y, target, ordinal, pinned, fast)
+        loss.backward()
+        found[fast] = [loss, *(p.grad for p in net.parameters() if p.grad is not None)]
+    expected = cross_entropy(net(A, y, pinned), target, ordinal)
+    assert torch.equal(found[False][0], expected)
+    torch.testing.assert_close(found[True], found[False], rtol=1e-4, atol=1e-6)
+    assert not torch.equal(expected, cross_entropy(net(A, y), target, ordinal))  # marks count
+
+
+def test_without_probabilities_the_loss_is_the_squared_error():
+    net, (A, y) = network(probabilistic=False), clip()
+    target = y.clamp(max=11)
+    wrong = (net(A, y) - (target + 0.5) / 12).square()
+    for fast in (False, True):
+        assert torch.isclose(net.loss(A, y, target, fast=fast), wrong.mean(), rtol=1e-5)
+    target[:, -3:] = -100
+    assert torch.isclose(net.loss(A, y, target), wrong[:, :-3].mean(), rtol=1e-5)
 
 
 def test_whitened_audio_has_one_variance_in_every_direction_that_is_no_noise():
