@@ -187,7 +187,7 @@ def numbers(given: list[str] | None) -> dict[str, float]:
         return {name: float(value) for name, value in (each.split("=") for each in given or [])}
     except ValueError as error:
         raise InputError(
-            f"{' '.join(given or [])}: give --weight TERM=NUMBER, for instance --weight adv=0"
+            f"{' '.join(given)}: give --weight TERM=NUMBER, for instance --weight adv=0"
         ) from error
 
 
