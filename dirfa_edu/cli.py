@@ -240,16 +240,20 @@ def evaluate(
             raise InputError("which videos? Give their folder: dirfa-edu evaluate talk FOLDER")
         figures = evaluate_talk(folder, weights)
         typer.echo(f"{folder / 'report.html'}: {len(figures)} videos")
-    elif what in (
-        runs := {"mapper": evaluate_mapper, "generator": evaluate_generator, "sync": evaluate_sync}
-    ):
-        figures = runs[what](weights)
+    else:
+        if what == "mapper":
+            figures = evaluate_mapper(weights)
+        elif what == "generator":
+            figures = evaluate_generator(weights)
+        elif what == "sync":
+            figures = evaluate_sync(weights)
+        else:
+            raise InputError(
+                f"nothing to evaluate called {what!r}: choose mapper, generator, sync or talk"
+            )
         for name, value in figures.items():
             typer.echo(f"{name:45s} {value}")
-    else:
-        raise InputError(
-            f"nothing to evaluate called {what!r}: choose mapper, generator, sync or talk"
-        )
+
     if json_file:
         with atomic_path(json_file) as temporary:
             temporary.write_text(json.dumps(figures, indent=1))
@@ -305,32 +309,45 @@ def doctor(
 
     from .training import load_pretrained
 
-    for package in ("torch", "numpy", "librosa", "numba", "av", "jupyterlab"):
+    for package in ("torch", "numpy", "librosa", "numba", "av"):
         typer.echo(f"{package:12s} {version(package)}")
+    typer.echo(f"{'jupyterlab':12s} {course_version()}")
+
     typer.echo(f"{'samples':12s} {data_path()}")
     for name in ("mapper", "generator", "sync"):
         load_pretrained(name)
         typer.echo(f"{name:12s} loads")
-    if data or folder:
-        from .data.corpus import Corpus
+    if not (data or folder):
+        return
 
-        corpus = Corpus(folder or "samples")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what was skipped is among the problems
-            problems = corpus.check()
-        for problem in problems[1:20]:
-            typer.echo(problem)
-        if problems:
-            raise InputError(
-                f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} in {corpus.root}: "
-                f"{problems[0]}"
-            )
-        whole = (
-            "every file as in the manifest"
-            if corpus.clips[0].sha256
-            else "every film and CSV can be read"
-        )
-        typer.echo(f"{'data':12s} {len(corpus)} clips, {whole}")
+    from .data.corpus import Corpus
+
+    corpus = Corpus(folder or "samples")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what was skipped is among the problems
+        problems = corpus.check()
+    for problem in problems[1:20]:
+        typer.echo(problem)
+    if problems:
+        many = "problem" if len(problems) == 1 else "problems"
+        raise InputError(f"{len(problems)} {many} in {corpus.root}: {problems[0]}")
+
+    whole = (
+        "every file as in the manifest"
+        if corpus.clips[0].sha256
+        else "every film and CSV can be read"
+    )
+    typer.echo(f"{'data':12s} {len(corpus)} clips, {whole}")
+
+
+def course_version() -> str:
+    """The version of JupyterLab, or who needs it: every command does without."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("jupyterlab")
+    except PackageNotFoundError:
+        return "not here: the notebooks need it, install dirfa-edu[course]"
 
 
 def main() -> None:
