@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -127,14 +127,17 @@ def train(
         raise InputError("tuned to whom? Give a film of one person: --finetune me.mp4")
     recipe = chosen_recipe(network, preset, steps, minutes, seed, weight)
 
-    where = {"device": device, "devices": devices, "checkpoint": out / f"{network}.checkpoint"}
+    where: dict[str, Any] = {
+        "device": device,
+        "devices": devices,
+        "checkpoint": out / f"{network}.checkpoint",
+    }
+    trained: Any
     if network == "mapper":
         clips = [clip for clip in Corpus(data).select(split="train") if clip.kind != "probe"]
         trained, log = training.train_mapper(clips, recipe, tensorboard=tensorboard, **where)
-        save = save_mapper
     elif finetune:
         trained, log, before = tune(finetune, recipe, vgg, where)
-        save = save_generator
     else:
         corpus = Corpus(data)
         clips = corpus.select(split="train", rendered=True)
@@ -142,10 +145,10 @@ def train(
         trained, log = training.train_generator(
             clips, recipe, validation=validation, vgg=vgg, **where
         )
-        save = save_generator
 
     if not first_process():
         return
+    save = save_mapper if network == "mapper" else save_generator
     save(out / f"{network}.safetensors", trained)
     if finetune:
         typer.echo(
@@ -165,14 +168,16 @@ def chosen_recipe(
     weight: list[str] | None,
 ):
     """The recipe that a command line asks for. Raises InputError where there is none."""
-    from .training import RECIPES
+    from .training import GENERATOR_RECIPES, MAPPER_RECIPES
 
-    if network not in RECIPES or preset not in RECIPES[network]:
+    presets: dict[str, dict] = {"mapper": MAPPER_RECIPES, "generator": GENERATOR_RECIPES}
+    recipes = presets.get(network, {})
+    if preset not in recipes:
         raise InputError(
             f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
             "presets are notebook, shipped and paper, for the mapper also audio"
         )
-    recipe = replace(RECIPES[network][preset], seed=seed)
+    recipe = replace(recipes[preset], seed=seed)
     if steps or minutes:  # instead of the preset's budget, whichever that is
         recipe = replace(recipe, steps=steps, minutes=minutes)
     if weight and network == "mapper":
@@ -235,6 +240,7 @@ def evaluate(
     from .results.mapper_card import evaluate_mapper, evaluate_sync
     from .results.report_card import evaluate_talk
 
+    figures: dict
     if what == "talk":
         if folder is None:
             raise InputError("which videos? Give their folder: dirfa-edu evaluate talk FOLDER")

@@ -374,7 +374,7 @@ plots.show(fig, alt="Bins of AU25 and AU01 over 75 frames and what training feed
 # (`dirfa-edu train mapper --preset notebook --minutes 3`), and the shipped mapper.
 
 # %% tags=["slide-output"]
-small = replace(training.RECIPES["mapper"]["notebook"], minutes=MINUTES)
+small = replace(training.MAPPER_RECIPES["notebook"], minutes=MINUTES)
 network, log = training.train_mapper(train_clips, small, progress=False)
 print("it beats knowing nothing in every group:", all(log[-1][group] < math.log2(D) for group in GROUPS))
 print("lips fell by more than a bit:", bool(log[-1]["lips"] < math.log2(D) - 1))

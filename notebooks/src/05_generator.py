@@ -573,7 +573,7 @@ print("and of points that stay where they were:", bool(losses.equivariance(point
 
 # %% tags=["nbval-ignore-output"]
 MINUTES = 0.7
-recipe = replace(training.RECIPES["generator"]["notebook"], minutes=MINUTES, batch=4, every=50)
+recipe = replace(training.GENERATOR_RECIPES["notebook"], minutes=MINUTES, batch=4, every=50)
 half = replace(recipe, minutes=MINUTES / 2)
 seen = corpus.select(split="train", kind="probe", rendered=True)[:8]
 torch.manual_seed(0)

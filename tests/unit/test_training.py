@@ -273,7 +273,7 @@ def test_without_tensorboard_asking_for_it_is_one_sentence(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("preset", ["notebook", "shipped", "paper", "audio"])
 def test_every_preset_of_the_mapper_makes_a_step(preset):
-    recipe = training.RECIPES["mapper"][preset]
+    recipe = training.MAPPER_RECIPES[preset]
     assert recipe.steps or recipe.minutes
     recipe = replace(recipe, steps=1, batch=1)
     network, log = training.train_mapper(CLIPS[:3], recipe, progress=False)
@@ -462,5 +462,5 @@ def test_copying_the_source_is_the_generators_zero():
 
 
 def test_presets_name_every_kind_of_run():
-    assert set(training.RECIPES["generator"]) == {"notebook", "shipped", "paper", "finetune"}
-    assert set(training.RECIPES["mapper"]) == {"notebook", "shipped", "paper", "audio"}
+    assert set(training.GENERATOR_RECIPES) == {"notebook", "shipped", "paper", "finetune"}
+    assert set(training.MAPPER_RECIPES) == {"notebook", "shipped", "paper", "audio"}
