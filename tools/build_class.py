@@ -1,7 +1,7 @@
 """What a teacher hands out or keeps, into class/: zips, slides, common errors, links.
 
     python tools/build_class.py                            # all of it
-    python tools/build_class.py --no-solutions             # the students' notebooks without their folded solutions
+    python tools/build_class.py --no-solutions             # students get no folded solutions
     python tools/build_class.py --repository owner/name    # links to a public copy of yours
 
 The same tree gives the same bytes: names are sorted, dates fixed, and only files that git tracks
@@ -89,14 +89,14 @@ def chapters() -> dict[str, str]:
     }
 
 
-def slide_pages(repo: str, folder: Path | None = None) -> dict[str, str]:
-    """Name -> HTML of the slides of each chapter, from the executed notebooks in `folder`."""
+def slide_pages(repo: str) -> dict[str, str]:
+    """Name -> HTML of the slides of each chapter, from the executed notebooks."""
     notebooks = ROOT / "notebooks"
     titles = chapters()
     following = [*list(titles.values())[1:], ""]
     pages = {}
     for name, after in zip(titles, following):
-        notebook = nbformat.read((folder or notebooks) / f"{name}.ipynb", 4)
+        notebook = nbformat.read(notebooks / f"{name}.ipynb", 4)
         made = slides.slides_of(notebook, notebooks)
         if made:
             last = slides.last_part(name, links.addresses(name, repo), after)

@@ -1,10 +1,10 @@
-"""Build the course as static HTML from the committed notebooks: no kernel and no network when it is
-read.
+"""Build the course as static HTML from the committed notebooks.
 
     python tools/build_site.py                # into site/
     python tools/build_site.py --pictures 9   # quick: at most 9 pictures a flip-book
-    python tools/build_site.py --no-films     # films that no run of the notebooks has left behind stay out
+    python tools/build_site.py --no-films     # without films that no run has left behind
 
+Who reads it needs no kernel and no network.
 Pages keep the places that their files have in the repository, so links between them work as they
 stand. The package's pages are Sphinx's own, see site_api.py. What Sphinx must not touch (players'
 films, figures, flip-books) goes beside the pages, see `Site.beside`.
@@ -43,8 +43,11 @@ LEFT_OUT = ("_sources", ".buildinfo*", "objects.inv", "*.map")  # of what Sphinx
 
 @dataclass(frozen=True)
 class Site:
-    """One build in a working folder: at most so many `pictures` in a flip-book; `films`: whether
-    notebooks run to make a film that is not there."""
+    """One build in a working folder.
+
+    A flip-book has at most so many `pictures`. With `films`, notebooks run to make a film that is
+    not there.
+    """
 
     folder: Path
     pictures: int = 81
@@ -89,8 +92,7 @@ class Site:
         shutil.copytree(made, target, ignore=shutil.ignore_patterns(*LEFT_OUT))
 
     def chapter(self, path: Path) -> None:
-        """One notebook: figures with their alt text, flip-books for widgets, films that play, the
-        list at its end."""
+        """One notebook, with outputs for a page, and a list of the package's names at its end."""
         notebook = nbformat.read(path, 4)
         if self.films:
             make_films(path, notebook)
@@ -117,8 +119,11 @@ class Site:
         self.write(place, self.links(text, folder))
 
     def links(self, text: str, folder: Path) -> str:
-        """Links to files that are no pages carry the file along; links to folders and to what the
-        page leaves out (instructors' solutions, notebooks' sources) become plain text."""
+        """Markdown whose links lead somewhere on the site.
+
+        Links to files that are no pages carry the file along; links to folders and to what the site
+        leaves out (instructors' solutions, notebooks' sources) become plain text.
+        """
 
         def mend(found: re.Match) -> str:
             words, target, _ = found.groups()
@@ -153,7 +158,7 @@ class Site:
         target.write_text(text, encoding="utf-8")
 
     def run_sphinx(self, made: Path) -> None:
-        """Sphinx over all sources; -W: a warning, such as a link that leads nowhere, is an error."""
+        """Sphinx over all sources; -W: a warning, such as a dead link, is an error."""
         command = [sys.executable, "-m", "sphinx", "-b", "html", "-q", "-W", "--keep-going"]
         settings = ["-c", PAGE, "-D", f"html_extra_path={self.beside}"]
         folders = ["-d", self.folder / "doctrees", self.pages, made]
@@ -162,8 +167,7 @@ class Site:
 
 
 def make_films(path: Path, notebook) -> None:
-    """Where a chapter plays a film that is not there, run its cells up to the last one that makes
-    such a film."""
+    """Run the cells of a chapter up to the last one whose film is not there."""
     absent = []
     for i, cell in enumerate(notebook.cells):
         for output in cell.get("outputs", []):
@@ -183,9 +187,9 @@ def make_films(path: Path, notebook) -> None:
 
 
 def filled(name: str, **values) -> str:
-    """A page of tools/page with its gaps filled: Markdown or reStructuredText, so nothing is
-    escaped here."""
+    """A page of tools/page with its gaps filled."""
     text = (PAGE / name).read_text(encoding="utf-8")
+    # Markdown or reStructuredText: nothing to escape
     template = Template(
         text, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
     )
@@ -199,8 +203,7 @@ def title(path: Path) -> str:
 
 
 def chapter_row(path: Path) -> dict[str, str]:
-    """A chapter's place and title, with what the README says you do there and what of the paper it
-    holds."""
+    """A chapter's place and title; what the README says of it: your task, what of the paper."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     row = re.search(
         rf"^\|[^|]*\(notebooks/{path.name}\)[^|]*\|([^|]*)\|([^|]*)\|", readme, re.MULTILINE

@@ -97,8 +97,7 @@ def players(cell, folder: Path) -> list[Player]:
 
 
 def seen_after(cells: list, i: int, length: int) -> str:
-    """What the text says right after the figure of cell i: whole sentences of its first paragraph,
-    at most `length` characters, or ""."""
+    """What the text says right after the figure of cell i, at most `length` characters, or ""."""
     for cell in cells[i + 1 :]:
         if cell.cell_type == "code" and (pictures(cell) or tags(cell)):
             return ""  # the text would be another figure's

@@ -1,5 +1,4 @@
-"""Common errors, exercise by exercise: what the checks know of wrong answers, and what to ask a
-student who gave one."""
+"""Common errors, exercise by exercise: what the checks know, and what to ask a student."""
 
 import inspect
 import re
@@ -97,8 +96,8 @@ QUESTIONS = [
 ]
 OPENING = """# Common errors, exercise by exercise
 
-The checks of the course know these wrong answers and name them. In bold is what you may ask a student;
-below it, what the check has told them. Ask before you explain.
+The checks of the course know these wrong answers and name them. In bold is what you may ask a
+student; below it, what the check has told them. Ask before you explain.
 
 Before all of these: *What goes in, what comes out, in which shapes? Do one small case by hand.*"""
 OTHERWISE = (
@@ -119,8 +118,10 @@ def question(sentence: str) -> str:
 
 
 def common_errors(titles: dict[str, str]) -> str:
-    """Markdown: per chapter and exercise the task, and per question to ask the sentences that call
-    for it. `titles`: chapter's file name -> title."""
+    """Markdown: of each exercise its task, and each question with the sentences that call for it.
+
+    `titles` are those of the chapters, by file name.
+    """
     lines = [OPENING]
     chapter = ""
     for name, check in all_checks().items():

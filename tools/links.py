@@ -21,7 +21,7 @@ SITE = {"ipython", "ipykernel", "ipywidgets", "jupyterlab", "nbval"}
 COLAB_BADGE = "https://colab.research.google.com/assets/colab-badge.svg"
 BINDER_BADGE = "https://mybinder.org/badge_logo.svg"
 PAGE = Path(__file__).with_name("links.md")
-SNIPPET = """# On Colab: paste this as the first cell and run it; then run the notebook from its top.
+SNIPPET = """# On Colab: paste this as the first cell, run it, then run the notebook from its top.
 import os
 import subprocess
 import sys

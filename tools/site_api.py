@@ -1,5 +1,4 @@
-"""The package's pages: Sphinx's autodoc and autosummary write them, this adds the links between
-functions and chapters.
+"""The package's pages: what Sphinx's autodoc does not do, links between functions and chapters.
 
     documented()        what has a place on the pages, by dotted name
     home()              where a name is at home, also when another room or the package hands it on
@@ -7,9 +6,9 @@ functions and chapters.
     chapter_section()   the list at the end of a chapter
     docstring()         a docstring as Sphinx reads it, with links to the chapters it names
 
-Autodoc imports the package once (28 s of processor time for all rooms, dry). sphinx-autoapi and
-sphinx-autodoc2 read it with astroid instead, which follows every import into torch and numba: 58 and
-63 s for the same pages, and two more packages to pin.
+Autodoc and autosummary, which are part of Sphinx, write the pages; for that they import the package
+(28 s of processor time for all rooms). sphinx-autoapi and sphinx-autodoc2 read it with astroid, which
+follows each import into torch and numba: 58 and 63 s for the same pages, and two packages to pin.
 """
 
 import ast
@@ -53,8 +52,10 @@ def documented() -> dict[str, object]:
 
 
 def public(place) -> list[tuple[str, object]]:
-    """(name, object) of what a module or a class defines itself, without leading underscore; of a
-    class only what is called or read like a method."""
+    """(name, object) of what stands in a module or a class, without leading underscore.
+
+    Of a class only what is called or read like a method.
+    """
     found = [(name, each) for name, each in vars(place).items() if not name.startswith("_")]
     if inspect.isclass(place):
         kinds = (property, classmethod, staticmethod)
@@ -63,8 +64,10 @@ def public(place) -> list[tuple[str, object]]:
 
 
 def home(dotted: str) -> str:
-    """The documented name behind a dotted name, or "": `dirfa_edu.psnr` is at home in
-    `dirfa_edu.metrics.psnr`."""
+    """The documented name behind a dotted name, or "".
+
+    `dirfa_edu.generate` is at home in `dirfa_edu.sampling.generate`.
+    """
     try:
         thing = pkgutil.resolve_name(dotted)
     except (ImportError, AttributeError, ValueError):  # ValueError: it is no name
@@ -74,8 +77,11 @@ def home(dotted: str) -> str:
 
 
 def used(sources: list[str]) -> set[str]:
-    """Documented names that code cells use, found in their syntax trees: with `from dirfa_edu import
-    masks`, the cell `masks.causal_mask(6)` uses `dirfa_edu.masks.causal_mask`."""
+    """Documented names that code cells use, found in their syntax trees.
+
+    After `from dirfa_edu import masks` the cell `masks.causal_mask(6)` uses
+    `dirfa_edu.masks.causal_mask`.
+    """
     nodes = [node for source in sources for node in ast.walk(parsed(source))]
 
     # the name in the cells -> what it stands for
@@ -135,8 +141,7 @@ def link(dotted: str, words: str = "") -> str:
 
 
 def chapter_section(chapter: str) -> str:
-    """The list at the end of a chapter: what its cells call, and what else of the package names
-    this chapter."""
+    """The list at the end of a chapter: what its cells call, what else names this chapter."""
     called = calls()[chapter]
     explained = [name for name, thing in documented().items() if chapter in chapters_of(thing)]
     here = [name for name in documented() if name in called]

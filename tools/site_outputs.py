@@ -1,5 +1,7 @@
-"""The outputs of a chapter's cells as its page shows them: figures and players as files beside the
-page, flip-books in place of widgets."""
+"""The outputs of a chapter's cells as its page shows them.
+
+Figures and players are files beside the page, flip-books stand in the place of widgets.
+"""
 
 import ast
 import base64
@@ -97,7 +99,8 @@ def flipbook(name: str, beside: Path, pictures: int) -> str:
         stops = explorer.domain[parameter]
         if not set(kept) <= set(stops):
             raise ValueError(
-                f"KEPT_STOPS names a stop of {parameter} that {name} does not have: {kept} of {stops}"
+                f"KEPT_STOPS names a stop of {parameter} that {name} does not have: "
+                f"{kept} of {stops}"
             )
         explorer.domain[parameter] = [stop for stop in stops if stop in kept]
 
@@ -117,8 +120,7 @@ def flipbook(name: str, beside: Path, pictures: int) -> str:
 
 
 def player(tag: str, beside: Path) -> str:
-    """A player whose file lies beside the page; where there is no file, a sentence instead of a
-    dead player."""
+    """A player whose file lies beside the page; a sentence where there is no file."""
     for _, source in SOURCE.findall(tag):
         place = os.path.normpath(Path("notebooks") / html.unescape(source))
         if not (ROOT / place).exists():
@@ -149,8 +151,10 @@ def explorer_calls(source: str) -> list[str]:
 
 
 def linked(table: str) -> str:
-    """A table of the ledger's kind with a link from each `room.function`; links into a chapter lead
-    to its beginning, for Sphinx names the places in it otherwise."""
+    """A table of the ledger's kind with a link from each `room.function`.
+
+    Links into a chapter lead to its beginning: Sphinx names the places in it otherwise.
+    """
 
     def entry(found: re.Match) -> str:
         name = site_api.home(f"dirfa_edu.{found[1]}")

@@ -59,8 +59,8 @@ class Text:
 
 
 def without_files(text: str) -> Markup:
-    """HTML in which only addresses on the web are links: a slide travels without the files it was
-    made from."""
+    """HTML in which only addresses on the web are links."""
+    # a slide travels without the files it was made from
     return Markup(re.sub(r'<a href="(?!https://)[^"]*">(.*?)</a>', r"\1", text))
 
 
@@ -125,7 +125,7 @@ def code_height(texts: list[Text], size: float) -> float:
 
 
 def fitting(sizes: dict[str, int], needed: Callable[[int], float], space: float) -> tuple[str, int]:
-    """The class and size of the largest letters that need at most `space` pixels, or the smallest."""
+    """The class and size of the largest letters that fit in `space` pixels, or of the smallest."""
     for style, size in sizes.items():
         if needed(size) <= space:
             return style, size

@@ -1,5 +1,4 @@
-"""Slides of a chapter: one HTML file without outside resources, from the tagged cells of an
-executed notebook.
+"""Slides of a chapter: one HTML file that needs no other, from the tagged cells of its notebook.
 
     slide          a Markdown cell: a slide per heading; a code cell: its code and its outputs
     slide-output   a code cell: its outputs without its code
@@ -69,8 +68,7 @@ def text_slides(text: str, title: str, first: bool) -> list[Slide]:
 
 
 def code_slides(cells: list, i: int, title: str, folder: Path, before: Slide | None) -> list[Slide]:
-    """The slides of a tagged code cell: code, then figures; none where it joined the slide
-    `before` it."""
+    """The slides of a tagged code cell: code, then figures; none where it joined `before`."""
     cell = cells[i]
     shown = pictures(cell)
     media = [PARTS.player(each) for each in players(cell, folder)]
@@ -105,8 +103,7 @@ def texts_of(cell, with_printed: bool) -> list[Text]:
 
 
 def figures(cells: list, i: int, shown: list[Picture]) -> Markup:
-    """The figures of cell i above what was printed and seen, or beside it where that makes them
-    larger."""
+    """The figures of cell i with what was printed and seen below, or beside if it fits better."""
     lines = [" ".join(line.split()) for line in printed(cells[i]).splitlines() if line.strip()]
     claims = lines[: 3 if len(shown) == 1 else 1]
     said = "" if shows_widget(cells[i]) else seen_after(cells, i, SEEN // len(shown))
@@ -161,8 +158,10 @@ def notes_of(slide: Slide) -> Markup:
 
 
 def last_part(name: str, addresses: tuple[str, str], following: str) -> Markup:
-    """What the last page of a chapter says: where to work on it (on Colab and on Binder, if their
-    addresses are known), and what follows."""
+    """What the last page of a chapter says: where to work on it, and what follows.
+
+    `addresses` on Colab and on Binder are "" while they are not known.
+    """
     colab, binder = addresses
     return PARTS.last(name, colab, binder, following)
 

@@ -210,7 +210,10 @@ class Study:
             c.message.value = ""
         else:
             c.heading.value, c.stage.children = "<b>Thank you, that was the last one.</b>", []
-            c.message.value = "The next person can give a name. The study's table() shows the result when all have."
+            c.message.value = (
+                "The next person can give a name. "
+                "The study's table() shows the result when all have."
+            )
 
     def _save_answer(self, c: SimpleNamespace, width: int) -> None:
         """Keep what a panel shows, and go on; say what is missing where it is not complete."""

@@ -139,7 +139,7 @@ class Explorer:
         display(data, raw=True, metadata={"image/png": {"alt": alt}})
 
     def small_multiples(self, vary: str | None = None):
-        """A Figure with one picture per stop of `vary` (the first parameter), for print and pages."""
+        """A Figure for print: a picture per stop of `vary`, by default of the first parameter."""
         vary = vary or next(iter(self.domain))
         stops = self.domain[vary]
         pictures = [_pixels(self.picture(**self.default | {vary: stop})) for stop in stops]
@@ -187,7 +187,7 @@ class Explorer:
         return kept
 
     def points(self, n_random: int = 200, seed: int = 0) -> list[dict]:
-        """Settings that a sweep visits: every stop, the corners of all pairs, seeded random ones."""
+        """Settings that a sweep visits: every stop, corners of all pairs, seeded random ones."""
         names, default = list(self.domain), self.default
         chosen = [default | {name: stop} for name, stops in self.domain.items() for stop in stops]
 
@@ -202,7 +202,7 @@ class Explorer:
         return list({tuple(point.values()): point for point in chosen}.values())
 
     def sweep(self, n_random: int = 200, seed: int = 0) -> int:
-        """Draw every point of `points`; returns how many. An error names the setting that causes it."""
+        """Draw every point of `points`; returns how many. An error names its setting."""
         points = self.points(n_random, seed)
         for params in points:
             try:

@@ -253,7 +253,8 @@ def test_the_ledger_links_each_row(pages):
 
 def test_calls_are_found_in_the_syntax_tree():
     cells = [
-        "from dirfa_edu import masks, plots, Discretizer as Bins\nfrom dirfa_edu.mapper import Block",
+        "from dirfa_edu import masks, plots, Discretizer as Bins",
+        "from dirfa_edu.mapper import Block",
         "import dirfa_edu.video as films\nimport dirfa_edu",
         "M = masks.causal_mask(6)\nBins.fit([Y], bins=10)\nplots.show(fig, alt='')\nBlock(config)",
         "films.read(masks.alibi_slopes(8).shape)\ndirfa_edu.load_pretrained('mapper').config",
@@ -277,7 +278,8 @@ def test_docstrings_are_shown_as_they_are():
         "Notebook: 03_biased_mask, not 09_nowhere.\n-inf hides.\n\n>>> 1 + 1\n2"
     )
     assert site_api.docstring("dirfa_edu.nothing", doc) == (
-        "p(Y\\_t \\| A\\_{t-tau:t}) is \\*not\\* emphasis, ``a_b`` is code.\n\n::\n\n    x(t) = 1\n\n"
+        "p(Y\\_t \\| A\\_{t-tau:t}) is \\*not\\* emphasis, ``a_b`` is code.\n\n"
+        "::\n\n    x(t) = 1\n\n"
         "Notebook: :doc:`03_biased_mask </notebooks/03_biased_mask>`, not 09\\_nowhere.\n"
         "\\-inf hides.\n\n>>> 1 + 1\n2"
     )

@@ -53,25 +53,9 @@ def read(name, folder=ROOT / "notebooks"):
 
 
 @pytest.fixture(scope="module")
-def tagged(tmp_path_factory):
-    """The students' notebooks with the tags that their source gives them, built again or not."""
-    folder, build = tmp_path_factory.mktemp("tagged"), tool("build_notebooks").build
-    for name in CHAPTERS:
-        notebook = read(name)
-        wanted = build(
-            (ROOT / "notebooks" / "src" / f"{name}.py").read_text(encoding="utf-8"), name
-        )
-        tags = {cell.id: cell.metadata["tags"] for cell in wanted.cells if "tags" in cell.metadata}
-        for cell in notebook.cells:
-            if cell.id in tags:
-                cell.metadata["tags"] = tags[cell.id]
-        nbformat.write(notebook, folder / f"{name}.ipynb")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def pages(tagged):
-    return tool("build_class").slide_pages("owner/name", tagged)
+def pages():
+    """The slides of all chapters, from the stored notebooks."""
+    return tool("build_class").slide_pages("owner/name")
 
 
 @pytest.fixture(scope="module")

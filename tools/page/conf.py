@@ -1,5 +1,8 @@
-"""Sphinx's settings for the course's page: no notebook runs, nothing is loaded from the network,
-formulas are MathML, the package's pages come from its docstrings."""
+"""Sphinx's settings for the course's page.
+
+No notebook runs, nothing is loaded from the network, formulas are MathML, the package's pages come
+from its docstrings.
+"""
 
 import os
 import sys
