@@ -60,7 +60,7 @@ def grid(matrices, alt, low=0.0, high=1.0, height=3.1, axes=("looked at j (key)"
         ax.set(xticks=range(X.shape[1]), yticks=range(len(X)), xlabel=axes[0])
         ax.set_title(title, fontsize=10)
     panels[0, 0].set_ylabel(axes[1])
-    plots.show(fig, alt=alt, dpi=80)
+    plots.show(fig, alt=alt)
 
 
 biased = masks.temporally_biased_mask(6, 1, style="single")[0]
@@ -238,7 +238,7 @@ for h in range(H):
     axes[2, h].set(xlabel="age in frames", ylim=(0, None))
 for ax, words in zip(axes[:, 0], ("looking i (query)", "looking i (query)", "weight, frame 55")):
     ax.set_ylabel(words)
-plots.show(fig, dpi=80, alt="The mask of four heads over 60 frames and the attention it leaves. Head 1 is a thin "
+plots.show(fig, alt="The mask of four heads over 60 frames and the attention it leaves. Head 1 is a thin "
            "line on the diagonal, heads 3 and 4 fill the band; frame 55's curve falls steeply in head 1, hardly "
            "in head 4.")
 
@@ -403,7 +403,7 @@ drawn = ax.imshow(np.ma.masked_invalid(layers.numpy()), cmap=steps, vmin=0.5, vm
 fig.colorbar(drawn, label="layers needed", ticks=[1, 2, 3, 4])
 ax.axhline(20, color="k", ls=":", lw=1)
 ax.set(xlabel="influencing frame j", ylabel="influenced frame i", title="$\\tau$ = 4: three frames more a layer")
-plots.show(fig, dpi=80, alt="How many layers it takes until frame i feels frame j: a band of four frames for one "
+plots.show(fig, alt="How many layers it takes until frame i feels frame j: a band of four frames for one "
            "layer, then a further band of three frames per layer.")
 
 # %% [markdown]
@@ -544,7 +544,7 @@ for (position, e), dash, colour in zip(error.items(), ("-", "--", ":"), (plots.C
 ax.axhline(P, color="k", lw=1, label="best possible (Kalman)")
 ax.set(xlabel="frame t", ylabel="squared error", ylim=(0, 1.25), xlim=(0, 195))
 ax.legend(fontsize=9, ncols=2, loc="upper right")
-plots.show(fig, dpi=80, alt="Squared error over 200 frames after training on 50. The biased mask stays near the "
+plots.show(fig, alt="Squared error over 200 frames after training on 50. The biased mask stays near the "
            "best possible; sinusoidal positions are as good until frame 50, then rise steeply; none is worse "
            "throughout.")
 
@@ -581,7 +581,7 @@ for layer, ax in enumerate(axes):
     ax.set(title=f"layer {layer + 1}", yticks=range(H), yticklabels=range(1, H + 1))
 axes[0].set_ylabel("head")
 fig.supxlabel(f"frame looked at, 0 to {FRAME}, with the phone that starts there", fontsize=9)
-plots.show(fig, dpi=80, alt="Attention of frame 17 in the shipped mapper, a panel per layer, a row per head, a "
+plots.show(fig, alt="Attention of frame 17 in the shipped mapper, a panel per layer, a row per head, a "
            "column per frame from 0 to 17: steep heads look at the last frames, flat heads at all so far.")
 
 # %%
@@ -606,7 +606,7 @@ for layer in range(L):
 axes[2].plot(range(1, H + 1), alone, color=plots.COLOURS["M"], lw=2, label="mask alone")
 axes[2].set(xlabel="head", ylabel="expected age, frames", xticks=range(1, H + 1))
 axes[2].legend(fontsize=8)
-plots.show(fig, dpi=80, alt="Left and middle: attention maps of the last layer's first and last head over 60 "
+plots.show(fig, alt="Left and middle: attention maps of the last layer's first and last head over 60 "
            "frames. Right: expected age of every head of every layer against what its mask alone would give.")
 
 # %% [markdown]

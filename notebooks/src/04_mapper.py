@@ -391,7 +391,7 @@ for ax, group, colour in zip(axes, GROUPS, plots.SAMPLES):
     ax.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
 axes[0].set_ylabel("bits per attribute")
 axes[0].legend(fontsize=8, loc="lower left")
-plots.show(fig, dpi=80, alt="Bits per attribute on held-out sentences against minutes of training, for lips, "
+plots.show(fig, alt="Bits per attribute on held-out sentences against minutes of training, for lips, "
            "upper face, blink and pose: your network falls steeply from 9 bits, the one of three minutes and the "
            "shipped one go on from there.")
 
