@@ -175,6 +175,7 @@ def train_mapper(
     run = Run(recipe, clock, noise, parts)
     load_checkpoint(checkpoint, run)
     write = scalar_writer(tensorboard if first else None)
+
     clock.start()
     with bar(progress and first, clock, "mapper") as shown:
         while clock.share() < 1:
@@ -231,7 +232,9 @@ def make_mapper(
     return network, model, optimizer
 
 
-def mapper_step(fabric, model, optimizer, batch: tuple, share: slice, recipe) -> Tensor:
+def mapper_step(
+    fabric, model, optimizer, batch: tuple, share: slice, recipe: MapperRecipe
+) -> Tensor:
     """One step of Eq. 5 on this device's share of a batch (see `mapper_batch`) -> its loss."""
     A, y_previous, y, pinned = (x.to(fabric.device) for x in batch)
     ordinal = recipe.ordinal * recipe.config.bins / BINS  # it is given in bins of D = 500
@@ -302,21 +305,21 @@ def train_generator(
     `validation` clips with the gain over copying the source (`psnr`, `gain`); beside `checkpoint` a
     picture shows sources, truth and what was made. Films are decoded as they are needed. Budgets,
     checkpoints and `devices` as for `train_mapper`; after a larger budget D waits for its share.
-    Raises InputError for no budget, and for a checkpoint of another recipe.
-    Paper: Eq. 6-10. Notebook: 05_generator.
+    Raises InputError as `train_mapper` does. Paper: Eq. 6-10. Notebook: 05_generator.
     """
     check_shares(recipe, devices)
     recipe = replace(recipe, config=start.config) if start else recipe
     clock, fabric = Clock(recipe.steps, recipe.minutes), pick_device(device, devices)
     first = fabric.is_global_zero  # the one of several devices that writes files
     share = slice(fabric.global_rank, None, devices)  # this device's part of a batch
+
     torch.manual_seed(recipe.seed)  # first weights
     noise = torch.Generator().manual_seed(recipe.seed)  # everything else
     pool = film_pool(clips, recipe, noise)
     watched = watched_footage(clips, validation, recipe.config.size)
-
     G, players = make_players(fabric, recipe, start, vgg)
     average = deepcopy(G).eval()  # what is measured and kept, as in `train_mapper`
+
     parts = {"network": G, "average": average, "discriminator": players.D, "pool": pool}
     parts |= {"optimizer": players.g_optimizer, "d": players.d_optimizer}
     run = Run(recipe, clock, noise, parts)
