@@ -171,33 +171,31 @@ def train_mapper(
     data, validation, bins = mapper_data(clips, recipe)
     torch.manual_seed(recipe.seed)  # first weights, and dropout
     noise = torch.Generator().manual_seed(recipe.seed)  # everything else
-    network = make_mapper(recipe, bins, data, noise)
-    average = deepcopy(network).eval()  # what is measured and kept, see `smooth_weights`
-    optimizer = torch.optim.AdamW(
-        network.parameters(), recipe.lr, betas=(0.9, 0.98), weight_decay=0.05, fused=True
-    )
-    model, optimizer = fabric.setup(network, optimizer)
-    model.mark_forward_method("loss")  # so that several devices exchange their gradients
+    network, model, optimizer = make_mapper(fabric, recipe, bins, data, noise)
+    # Adam's last steps still jump about: measured and kept is a running mean of the weights
+    average = deepcopy(network).eval()
 
     parts = {"network": network, "average": average, "optimizer": optimizer}
     run = Run(recipe, clock, noise, parts)
     load_checkpoint(checkpoint, run)
     write = scalar_writer(tensorboard if first else None)
-    model.train()
+
     clock.start()
     with bar(progress and first, clock, "mapper") as shown:
         while clock.share() < 1:
             set_rate(optimizer, clock.rate(recipe.lr))
+            # every device draws the whole batch, from the same dice, and takes its share
             batch = mapper_batch(data, bins, recipe.batch, recipe.window, noise)
             loss = mapper_step(fabric, model, optimizer, batch, share, recipe)
             clock.step += 1
             smooth_weights(average, network, clock.step)
 
-            if clock.step % 10 == 0:
+            if clock.step % 10 == 0:  # to ask for the loss waits for the device: not every time
                 mean = mean_loss(fabric, loss)
                 write({"step": clock.step, "loss": mean})
                 shown.set_postfix_str(f"loss {mean:.3f}")
             if due(recipe, clock):
+                # held-out clips show when the network begins to learn the others by heart
                 run.log.append(log_row(fabric, clock, loss) | mapper_bits(average, validation))
                 write(run.log[-1])
                 save_checkpoint(checkpoint if first else None, run)
@@ -220,20 +218,27 @@ def mapper_data(clips: list, recipe: MapperRecipe) -> tuple[list, list, Discreti
 
 
 def make_mapper(
-    recipe: MapperRecipe, bins: Discretizer, data: list, noise: torch.Generator
-) -> MappingNetwork:
-    """An untrained network that knows how audio is spread in training.
-
-    There it comes in windows, each in another room and voice, and so it is whitened for those.
-    """
+    fabric, recipe: MapperRecipe, bins: Discretizer, data: list, noise: torch.Generator
+) -> tuple:
+    """An untrained network, the same as Fabric runs it (device, precision), and its optimizer."""
     network = MappingNetwork(recipe.config, bins)
+    # audio is whitened for what comes in training: windows, each in another room and voice
     windows = torch.cat([A for A, _ in data]).split(recipe.window)
     heard = [augment(A[None], noise)[0] for A in windows]  # each (window, 400)
     network.whiten(torch.cat(heard))
-    return network
+
+    optimizer = torch.optim.AdamW(
+        network.parameters(), recipe.lr, betas=(0.9, 0.98), weight_decay=0.05, fused=True
+    )
+    model, optimizer = fabric.setup(network, optimizer)
+    model.mark_forward_method("loss")  # so that several devices exchange their gradients
+    model.train()
+    return network, model, optimizer
 
 
-def mapper_step(fabric, model, optimizer, batch: tuple, share: slice, recipe) -> Tensor:
+def mapper_step(
+    fabric, model, optimizer, batch: tuple, share: slice, recipe: MapperRecipe
+) -> Tensor:
     """One step of Eq. 5 on this device's share of a batch (see `mapper_batch`) -> its loss."""
     A, y_previous, y, pinned = (x.to(fabric.device) for x in batch)
     ordinal = recipe.ordinal * recipe.config.bins / BINS  # it is given in bins of D = 500
@@ -304,8 +309,7 @@ def train_generator(
     `validation` clips with the gain over copying the source (`psnr`, `gain`); beside `checkpoint` a
     picture shows sources, truth and what was made. Films are decoded as they are needed. Budgets,
     checkpoints and `devices` as for `train_mapper`; after a larger budget D waits for its share.
-    Raises InputError for no budget, and for a checkpoint of another recipe.
-    Paper: Eq. 6-10. Notebook: 05_generator.
+    Raises InputError as `train_mapper` does. Paper: Eq. 6-10. Notebook: 05_generator.
     """
     check_shares(recipe, devices)
     recipe = replace(recipe, config=start.config) if start else recipe
@@ -317,9 +321,9 @@ def train_generator(
     noise = torch.Generator().manual_seed(recipe.seed)  # everything else
     pool = film_pool(clips, recipe, noise)
     watched = watched_footage(clips, validation, recipe.config.size)
-
     G, players = make_players(fabric, recipe, start, vgg)
-    average = deepcopy(G).eval().to(fabric.device)  # what is measured and kept
+    average = deepcopy(G).eval()  # what is measured and kept, as in `train_mapper`
+
     parts = {"network": G, "average": average, "discriminator": players.D, "pool": pool}
     parts |= {"optimizer": players.g_optimizer, "d": players.d_optimizer}
     run = Run(recipe, clock, noise, parts)
@@ -330,8 +334,9 @@ def train_generator(
         while clock.share() < 1:
             set_rate(players.g_optimizer, clock.rate(recipe.lr))
             pairs = pair_batch(pool, recipe.batch, noise, recipe.config.window)
-            drawn = *pairs, random_turns(recipe.batch, noise)
-            batch = tuple(x[share].to(fabric.device) for x in drawn)
+            turn = random_turns(recipe.batch, noise)
+            batch = tuple(x[share].to(fabric.device) for x in (*pairs, turn))
+            # D comes late: pixels remove the blur of the start by themselves
             adversarial = clock.share() >= recipe.adversarial_from
             loss = generator_step(fabric, players, batch, recipe.lambdas, adversarial)
             clock.step += 1
