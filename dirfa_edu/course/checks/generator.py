@@ -143,7 +143,13 @@ DISCRIMINATOR_LOSS_MISTAKES = [
 ]
 
 
-@exercise("05_generator", 2)
+# what a right value does not tell: whom its gradient reaches
+REACHES_G = "the value is right, but the gradient reaches G: call fake.detach() before D"
+TEACHES_NOBODY = "the value is right, but D does not learn from it: detach before D, not after"
+REACHES_NOBODY = "the value is right, but no gradient reaches G: do not detach here"
+
+
+@exercise("05_generator", 2, beside=(REACHES_G, TEACHES_NOBODY))
 def discriminator_loss(function: Callable) -> str:
     """discriminator_loss(D, real, fake) -> LSGAN for D: real scores to 1, detached fakes to 0."""
     D, real, fake, weight = toy_discriminator()
@@ -157,18 +163,12 @@ def discriminator_loss(function: Callable) -> str:
     if not sentence.startswith("right"):
         return sentence
 
-    # the value is right: whom does the gradient reach?
     to_fake, to_D = gradient_sizes(function, (D, real, fake), (fake, weight))
     _, wanted = gradient_sizes(lsgan_of_discriminator, (D, real, fake), (fake, weight))
     if to_fake != 0:
-        return (
-            "not right: the value is right, but the gradient reaches G: call fake.detach() before D"
-        )
+        return f"not right: {REACHES_G}"
     if abs(to_D - wanted) > 1e-5:
-        return (
-            "not right: the value is right, but D does not learn from it: "
-            "detach before D, not after"
-        )
+        return f"not right: {TEACHES_NOBODY}"
     return sentence
 
 
@@ -192,7 +192,7 @@ GENERATOR_LOSS_MISTAKES = [
 ]
 
 
-@exercise("05_generator", 3)
+@exercise("05_generator", 3, beside=(REACHES_NOBODY,))
 def generator_loss(function: Callable) -> str:
     """generator_loss(D, fake) -> LSGAN for G: fake scores to 1, with the gradient left in."""
     D, _, fake, _ = toy_discriminator()
@@ -208,5 +208,5 @@ def generator_loss(function: Callable) -> str:
 
     (to_fake,) = gradient_sizes(function, (D, fake), (fake,))
     if to_fake == 0:
-        return "not right: the value is right, but no gradient reaches G: do not detach here"
+        return f"not right: {REACHES_NOBODY}"
     return sentence

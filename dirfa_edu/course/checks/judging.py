@@ -25,11 +25,11 @@ def record() -> Iterator[list[str]]:
         _recorded = before
 
 
-def exercise(chapter: str, number: int = 1) -> Callable:
+def exercise(chapter: str, number: int = 1, beside: tuple[str, ...] = ()) -> Callable:
     """Make the check of a chapter's exercise out of a function that judges an answer.
 
     Calling the check prints the sentence. `check.mistakes()` gives what it can say against an
-    answer, in its order.
+    answer, in its order; `beside` are sentences of the check that stand in no bank.
     """
 
     def wrap(verdict: Callable) -> Callable:
@@ -40,7 +40,7 @@ def exercise(chapter: str, number: int = 1) -> Callable:
         def mistakes() -> list[str]:
             with record() as sentences, contextlib.suppress(Exception):  # the answer is none
                 verdict(lambda *arguments, **options: ...)
-            return sentences
+            return [*sentences, *beside]
 
         check.verdict = verdict
         check.mistakes = mistakes
