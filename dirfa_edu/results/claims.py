@@ -34,7 +34,7 @@ Finding = tuple[bool | None, str]  # does it hold (None: it cannot be tested her
 
 VERDICTS = {True: "holds", False: "does not hold here", None: "cannot be tested here"}
 
-HIGHER, LOWER = +1, -1  # the two relations of a Comparison
+ABOVE, BELOW = +1, -1  # the two relations of a Comparison
 
 # what a figure is called in the reason for a verdict
 SPOKEN = {
@@ -57,7 +57,7 @@ class Comparison:
 
     text: str
     row: str
-    relation: int  # HIGHER or LOWER
+    relation: int  # ABOVE or BELOW
     others: tuple[str, ...]
     figure: str  # a key of SPOKEN
 
@@ -155,7 +155,7 @@ def expressions_vary_more_than_lips(rows: Rows) -> Finding:
         f"mean distance of two samples in AU units: upper face {np.mean(upper):.3f}, "
         f"lips {np.mean(lips):.3f}"
     )
-    return beyond_chance(upper, lips, HIGHER, reason)
+    return beyond_chance(upper, lips, ABOVE, reason)
 
 
 def nobody_has_rated(rows: Rows) -> Finding:
@@ -217,17 +217,17 @@ TUNED = (TUNED_LIPS_ALONE, TUNED_EMOTION_TOLD)
 CLAIMS: dict[str, list[Comparison | Measurement]] = {
     "table1": [
         Comparison("ours has the best PSNR",
-                   OURS, HIGHER, PARADIGMS, "psnr"),
+                   OURS, ABOVE, PARADIGMS, "psnr"),
         Comparison("ours has the best S_conf",
-                   OURS, HIGHER, PARADIGMS, "s_conf"),
+                   OURS, ABOVE, PARADIGMS, "s_conf"),
         Comparison("ours has the best S_off",
-                   OURS, LOWER, PARADIGMS, "s_off"),
+                   OURS, BELOW, PARADIGMS, "s_off"),
         Comparison("lips alone on a still head have the better LMD",
-                   LIPS_ALONE, LOWER, (OURS,), "lmd"),
+                   LIPS_ALONE, BELOW, (OURS,), "lmd"),
         Comparison("ours has a better LMD than the deterministic face",
-                   OURS, LOWER, (DETERMINISTIC,), "lmd"),
+                   OURS, BELOW, (DETERMINISTIC,), "lmd"),
         Comparison("a face that moves little has the better ACD",
-                   DETERMINISTIC, LOWER, (OURS,), "acd"),
+                   DETERMINISTIC, BELOW, (OURS,), "acd"),
         Measurement("eyes blink as often as people's",
                     blinks_like_people(OURS)),
         Measurement("samples differ in expression more than in lips",
@@ -237,57 +237,57 @@ CLAIMS: dict[str, list[Comparison | Measurement]] = {
     ],
     "table2": [
         Comparison("tuning to the person gives the better PSNR",
-                   TUNED_EMOTION_TOLD, HIGHER, (OURS_NOT_TUNED,), "psnr"),
+                   TUNED_EMOTION_TOLD, ABOVE, (OURS_NOT_TUNED,), "psnr"),
         Comparison("tuning to the person gives the better ACD",
-                   TUNED_EMOTION_TOLD, LOWER, (OURS_NOT_TUNED,), "acd"),
+                   TUNED_EMOTION_TOLD, BELOW, (OURS_NOT_TUNED,), "acd"),
         Comparison("ours has the better LMD",
-                   OURS_NOT_TUNED, LOWER, TUNED, "lmd"),
+                   OURS_NOT_TUNED, BELOW, TUNED, "lmd"),
         Comparison("ours has the better S_conf",
-                   OURS_NOT_TUNED, HIGHER, TUNED, "s_conf"),
+                   OURS_NOT_TUNED, ABOVE, TUNED, "s_conf"),
         Comparison("ours has the better S_off",
-                   OURS_NOT_TUNED, LOWER, TUNED, "s_off"),
+                   OURS_NOT_TUNED, BELOW, TUNED, "s_off"),
         Measurement("eyes blink as often as people's",
                     blinks_like_people(OURS_NOT_TUNED)),
     ],
     "table4": [
         Comparison("without Prob ACD is better",
-                   WITHOUT_PROB, LOWER, (FULL,), "acd"),
+                   WITHOUT_PROB, BELOW, (FULL,), "acd"),
         Measurement("without Prob the eyes do not blink",
                     never_blinks(WITHOUT_PROB)),
         Measurement("without Prob expressions freeze",
                     expressions_freeze),
         Comparison("without Prob expressions move less",
-                   WITHOUT_PROB, LOWER, (FULL,), "motion_upper"),
+                   WITHOUT_PROB, BELOW, (FULL,), "motion_upper"),
         Comparison("without Prob the head moves less",
-                   WITHOUT_PROB, LOWER, (FULL,), "motion_pose"),
+                   WITHOUT_PROB, BELOW, (FULL,), "motion_pose"),
         Comparison("the full model has better lips than w/o Prob",
-                   FULL, LOWER, (WITHOUT_PROB,), "lmd"),
+                   FULL, BELOW, (WITHOUT_PROB,), "lmd"),
         Comparison("the same on the lips' AUs, which the pose does not touch",
-                   FULL, LOWER, (WITHOUT_PROB,), "lip_one"),
+                   FULL, BELOW, (WITHOUT_PROB,), "lip_one"),
         Comparison("the full model has better lips than w/o TBM",
-                   FULL, LOWER, (WITHOUT_TBM,), "lmd"),
+                   FULL, BELOW, (WITHOUT_TBM,), "lmd"),
         Comparison("the same on the lips' AUs",
-                   FULL, LOWER, (WITHOUT_TBM,), "lip_one"),
+                   FULL, BELOW, (WITHOUT_TBM,), "lip_one"),
         Comparison("the same where tracks are noisy",
-                   FULL_MEASURED, LOWER, (WITHOUT_TBM_MEASURED,), "lip_one"),
+                   FULL_MEASURED, BELOW, (WITHOUT_TBM_MEASURED,), "lip_one"),
         Comparison("without TBM head poses are abrupt",
-                   FULL, LOWER, (WITHOUT_TBM,), "jitter_pose"),
+                   FULL, BELOW, (WITHOUT_TBM,), "jitter_pose"),
         Comparison("the same where tracks are noisy",
-                   FULL_MEASURED, LOWER, (WITHOUT_TBM_MEASURED,), "jitter_pose"),
+                   FULL_MEASURED, BELOW, (WITHOUT_TBM_MEASURED,), "jitter_pose"),
         Comparison("with TBM a clip may be longer than those of training",
-                   FULL, LOWER, (WITHOUT_TBM,), "bits_last"),
+                   FULL, BELOW, (WITHOUT_TBM,), "bits_last"),
         Comparison("the full model has the best PSNR",
-                   FULL, HIGHER, (WITHOUT_PROB, WITHOUT_TBM), "psnr"),
+                   FULL, ABOVE, (WITHOUT_PROB, WITHOUT_TBM), "psnr"),
         Measurement("eyes blink as often as people's",
                     blinks_like_people(FULL)),
     ],
     "table5": [
         Comparison("D = 10 has far worse lips than D = 500",
-                   "D = 500", LOWER, ("D = 10",), "lmd"),
+                   "D = 500", BELOW, ("D = 10",), "lmd"),
         Comparison("the same on the lips' AUs, which the pose does not touch",
-                   "D = 500", LOWER, ("D = 10",), "lip_one"),
+                   "D = 500", BELOW, ("D = 10",), "lip_one"),
         Comparison("D = 100 has worse lips than D = 500",
-                   "D = 500", LOWER, ("D = 100",), "lmd"),
+                   "D = 500", BELOW, ("D = 100",), "lmd"),
         Measurement("from 250 to 750 there is a plateau",
                     plateau),
         Measurement("the best LMD is at D = 500",

@@ -90,7 +90,7 @@ def make_figure(
         return write_figure(out, name, tradeoff(test, preset, out))
 
     setup = Setup(preset, train, test, out / "runs", load_pretrained("generator"), progress)
-    fig = one_person(setup) if name == "fig4" else strips(name, setup)
+    fig = person_strips(setup) if name == "fig4" else strips(name, setup)
     return write_figure(out, name, fig)
 
 
@@ -148,7 +148,7 @@ def quickest_frames(Y: np.ndarray, n: int = 5) -> np.ndarray:
     return np.arange(start, start + n)
 
 
-def one_person(setup: Setup):
+def person_strips(setup: Setup):
     """Figure 4: film strips of Table 2's person."""
     generator = setup.generator
     trial = run_trial(SUBJECT, 0, setup)

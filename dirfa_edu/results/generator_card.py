@@ -33,13 +33,13 @@ ANGLES = ["pose_Rx", "pose_Ry", "pose_Rz"]
 READ_BACK = [*ANGLES, "AU25", "AU26", "AU45"]  # AU12 hardly moves in speech, see `sweeps`
 SWEPT = {"AU25": 3.0, "AU26": 4.0, "AU12": 4.0, "AU45": 5.0}  # and how far
 
-Box = tuple[slice, slice]  # rows and columns of a picture
-WHOLE: Box = np.s_[:, :]
+Region = tuple[slice, slice]  # rows and columns of a picture
+WHOLE: Region = np.s_[:, :]
 
 # ---- parts of a face -----------------------------------------------------------------------------
 
 
-def box_about(points: np.ndarray, size: int, margin: float = 0.3) -> Box:
+def box_about(points: np.ndarray, size: int, margin: float = 0.3) -> Region:
     """The box about points (n, 2) in px, wider by `margin` of its own size, inside the picture."""
     low, high = points.min(0), points.max(0)
     wider = margin * (high - low)
@@ -48,7 +48,7 @@ def box_about(points: np.ndarray, size: int, margin: float = 0.3) -> Box:
     return slice(top, max(bottom, top + 3)), slice(left, max(right, left + 3))
 
 
-def hair_box(points: np.ndarray, size: int) -> Box:
+def hair_box(points: np.ndarray, size: int) -> Region:
     """A band above the forehead, a quarter of the face high; landmarks (468, 2) in px."""
     hairline = points[HAIRLINE]
     above = hairline + 0.25 * (hairline - points[CHIN])
@@ -56,12 +56,12 @@ def hair_box(points: np.ndarray, size: int) -> Box:
     return box_about(np.stack([left, right, hairline]), size, margin=0)
 
 
-def box_psnr(a: np.ndarray, b: np.ndarray, boxes: list[Box]) -> float:
+def box_psnr(a: np.ndarray, b: np.ndarray, boxes: list[Region]) -> float:
     """Mean over frames of the PSNR inside each frame's box, in dB; a, b (T, S, S, 3) uint8."""
     return float(np.mean([min(psnr(x[box], y[box]), 60.0) for x, y, box in zip(a, b, boxes)]))
 
 
-def detail(frames: np.ndarray, boxes: list[Box]) -> float:
+def detail(frames: np.ndarray, boxes: list[Region]) -> float:
     """Energy of what is finer than five pixels inside each frame's box."""
     gray = torch.from_numpy(frames).float().mean(-1)[:, None] / 255  # (T, 1, S, S)
     smooth = torch.nn.functional.avg_pool2d(gray, 5, 1, 2, count_include_pad=False)

@@ -160,7 +160,8 @@ def try_network(variant: str, seed: int, setup: Setup, checkpoint: Path) -> tupl
     for clip in setup.test:
         shown = methods(variant, network, clip, setup.scale.samples, seed)
         measured["clips"][clip.name] = {
-            method: measure(clip, Y, network, setup.generator) for method, Y in shown.items()
+            method: measure_animations(clip, Y, network, setup.generator)
+            for method, Y in shown.items()
         }
         if clip is setup.test[0]:
             animations |= {method: Y[:2].astype(np.float16) for method, Y in shown.items()}
@@ -339,7 +340,7 @@ def first_frame_held(Y: np.ndarray) -> np.ndarray:
 # ---- what animations are worth -------------------------------------------------------------------
 
 
-def measure(
+def measure_animations(
     clip, Y: np.ndarray, network: MappingNetwork, generator: GenerationNetwork | None
 ) -> dict[str, float]:
     """What animations Y (n, T, 23) of a clip are worth against its own, by figure.

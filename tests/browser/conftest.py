@@ -25,13 +25,13 @@ TOKEN = "a-token-for-tests"
 CHAPTERS = ["00_tour", "03_biased_mask"]  # opened as they are committed
 NOTEBOOKS = {
     "explorers": [
-        "from dirfa_edu import explorers",
+        "from dirfa_edu.course import explorers",
         *(f"explorers.{make.__name__}().show()" for make in explorers.EXPLORERS),
     ],
-    "puppet": ["from dirfa_edu import puppet", "live = puppet.Puppet()\nlive.show()"],
-    "generated": ["from dirfa_edu import puppet", "puppet.Puppet(generated=True).show()"],
+    "puppet": ["from dirfa_edu.course import puppet", "live = puppet.Puppet()\nlive.show()"],
+    "generated": ["from dirfa_edu.course import puppet", "puppet.Puppet(generated=True).show()"],
     "study": [
-        "from dirfa_edu import study",
+        "from dirfa_edu.course import study",
         "films = {'secret method': ['1.mp4', '2.mp4'], 'hidden rival': "
         "['3.mp4', '4.mp4']}\nstudy.Study(films, results='ratings.csv', seed=1).panel()",
     ],

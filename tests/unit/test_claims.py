@@ -104,7 +104,7 @@ def test_pairs_of_seeds_are_compared_so_that_their_own_spread_drops_out():
 
 
 def test_a_row_must_beat_the_best_of_the_others():
-    claim = claims.Comparison("ours is best", "ours", claims.HIGHER, ("bad", "good"), "psnr")
+    claim = claims.Comparison("ours is best", "ours", claims.ABOVE, ("bad", "good"), "psnr")
     rows = {"ours": made_up(psnr=2), "bad": made_up(psnr=1), "good": made_up(psnr=3)}
     found = claims.verdict(claim, rows)
     assert found["verdict"] == FAILS and "(good)" in found["reason"]
@@ -126,7 +126,7 @@ def test_claims_speak_of_rows_and_figures_that_are_there(table):
         if isinstance(claim, claims.Comparison):
             assert {claim.row, *claim.others} <= set(TABLES[table])
             assert claim.figure in claims.SPOKEN
-            assert claim.relation in (claims.HIGHER, claims.LOWER)
+            assert claim.relation in (claims.ABOVE, claims.BELOW)
 
 
 def test_an_interval_by_hand():

@@ -24,7 +24,7 @@ def scores(Q: np.ndarray, K: np.ndarray) -> np.ndarray:
     return Q @ K.T / math.sqrt(Q.shape[1])
 
 
-def attend(Q: np.ndarray, K: np.ndarray, V: np.ndarray, M: np.ndarray) -> np.ndarray:
+def masked_attention(Q: np.ndarray, K: np.ndarray, V: np.ndarray, M: np.ndarray) -> np.ndarray:
     """Eq. 1 with the mask added after the scaling, (T, n)."""
     return softmax(scores(Q, K) + M) @ V
 
@@ -64,7 +64,7 @@ ATTENTION_MISTAKES = [
     ),
     (
         "queries and keys are exchanged: row i is the frame that looks",
-        lambda Q, K, V, M: attend(K, Q, V, M),
+        lambda Q, K, V, M: masked_attention(K, Q, V, M),
     ),
     (
         "these are the weights: they still have to mix the values V",
@@ -93,7 +93,7 @@ def attention(function: Callable) -> str:
 
     return judge(
         function,
-        right=attend,
+        right=masked_attention,
         cases=[case(4, 3, 2), case(6, 4, 4), case(5, 9, 1)],
         mistakes=ATTENTION_MISTAKES,
         praise="scores scaled, the mask added, each row shared out, values mixed",

@@ -14,7 +14,7 @@ from .judging import exercise, judge
 # ---- exercise 1: what the network may know -------------------------------------------------------
 
 
-def shifted(y_bar: np.ndarray, start: int, by: int = 1) -> np.ndarray:
+def moved_later(y_bar: np.ndarray, start: int, by: int = 1) -> np.ndarray:
     """The track (T, 23) moved `by` frames later, with start tokens in front."""
     return np.concatenate([np.full((by, y_bar.shape[1]), start), y_bar[:-by]])
 
@@ -44,18 +44,18 @@ SHIFT_MISTAKES = [
     ),
     (
         "bin 0 is a real bin, an attribute at rest: the start token is D, one past the last",
-        lambda y, D: shifted(y, 0),
+        lambda y, D: moved_later(y, 0),
     ),
     (
         "bin D - 1 is a real bin, the strongest: the start token is D, one past the last",
-        lambda y, D: shifted(y, D - 1),
+        lambda y, D: moved_later(y, D - 1),
     ),
     (
         "-1 is no row of an embedding table: the start token is D, one past the last",
-        lambda y, D: shifted(y, -1),
+        lambda y, D: moved_later(y, -1),
     ),
     ("there is one row too many: the last frame is before nothing", with_start),
-    ("row t holds frame t - 2: move by one", lambda y, D: shifted(y, D, by=2)),
+    ("row t holds frame t - 2: move by one", lambda y, D: moved_later(y, D, by=2)),
 ]
 
 
@@ -68,7 +68,7 @@ def shift(function: Callable) -> str:
     rng = np.random.default_rng(7)
     return judge(
         function,
-        right=shifted,
+        right=moved_later,
         cases=[(rng.integers(0, 500, (6, 23)), 500), (rng.integers(0, 10, (3, 23)), 10)],
         mistakes=SHIFT_MISTAKES,
         praise="the true past, and nothing of the present",

@@ -114,7 +114,7 @@ def covariance(a: np.ndarray, b: np.ndarray, less: int = 0) -> float:
     return ((a - a.mean()) * (b - b.mean())).sum() / (len(a) - less)
 
 
-def correlation(a: np.ndarray, b: np.ndarray) -> float:
+def pearson(a: np.ndarray, b: np.ndarray) -> float:
     """Pearson's r of two tracks (T,)."""
     return covariance(a, b) / (a.std() * b.std())
 
@@ -140,11 +140,11 @@ AGREEMENT_MISTAKES = [
     ),
     (
         "the sign is lost: a track and its mirror image do not agree",
-        lambda a, b: abs(correlation(a, b)),
+        lambda a, b: abs(pearson(a, b)),
     ),
     (
         "the sign is lost: a track and its mirror image do not agree",
-        lambda a, b: correlation(a, b) ** 2,
+        lambda a, b: pearson(a, b) ** 2,
     ),
     (
         "the covariance divides by T - 1 and the spreads by T: take one of them for both",
@@ -178,7 +178,7 @@ def agreement(function: Callable) -> str:
     ]
     return judge(
         function,
-        right=correlation,
+        right=pearson,
         cases=cases,
         mistakes=AGREEMENT_MISTAKES,
         praise="means off, spreads divided out: units do not matter",
