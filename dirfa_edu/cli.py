@@ -237,8 +237,9 @@ def evaluate(
     """Measure a network on the test split of the sample corpus, or the talking faces in a folder
     (report.html)."""
     from .results.generator_card import evaluate_generator
-    from .results.mapper_card import evaluate_mapper, evaluate_sync
+    from .results.mapper_card import evaluate_mapper
     from .results.report_card import evaluate_talk
+    from .results.sync_card import evaluate_sync
 
     figures: dict
     if what == "talk":
@@ -282,7 +283,9 @@ def reproduce(
     from .results.reproduce import reproduce as run
 
     typer.echo(
-        figures.draw(what, preset, out) if what in figures.WHAT else run(what, preset, seeds, out)
+        figures.make_figure(what, preset, out)
+        if what in figures.WHAT
+        else run(what, preset, seeds, out)
     )
 
 

@@ -34,6 +34,7 @@ from dirfa_edu.actors.looks import CAST
 from dirfa_edu.animation import ATTRIBUTES, FPS, POSE, column
 from dirfa_edu.data.corpus import Corpus, observed_events
 from dirfa_edu.faces import vision
+from dirfa_edu.faces.geometry import pose_from_landmarks
 from dirfa_edu.files import atomic_path
 
 # three of train, three of test; every ancestry, both sexes
@@ -297,7 +298,7 @@ def turned(name: str, count: int, rng) -> tuple[np.ndarray, np.ndarray]:
     frames = np.stack([actor(name).render(y, SIZE) for y in Y])
     # the crop comes from the picture before, another pose here: the fourth look has settled
     L = vision.landmarks(np.repeat(frames, 4, axis=0))[3::4]
-    return Y[:, POSE[:3]], vision.pose_from_landmarks(L, (SIZE, SIZE))[:, :3]
+    return Y[:, POSE[:3]], pose_from_landmarks(L, (SIZE, SIZE))[:, :3]
 
 
 def pose(quick: bool) -> list[dict]:

@@ -83,7 +83,8 @@ def mouth_crops(frames: np.ndarray, L: np.ndarray | None = None) -> np.ndarray:
     without a face borrow the nearest one's.
     Raises InputError where no frame shows a face.
     """
-    from .vision import MOUTH, align, canonical_face, landmarks, warp
+    from .geometry import align, canonical_face
+    from .vision import MOUTH, landmarks, warp
 
     L = landmarks(frames) if L is None else L
     good = np.where(np.isfinite(L[:, 0, 0]))[0]
@@ -170,7 +171,7 @@ def load_sync(path: str | Path | None = None) -> SyncNet:
     path = Path(path) if path else data_path("models", "sync.safetensors")
     if not path.is_file():
         raise InputError(
-            f"no SyncNet at {path}: train one with dirfa_edu.sync.train_sync and save_sync"
+            f"no SyncNet at {path}: train one with dirfa_edu.faces.sync.train_sync and save_sync"
         )
     tensors, _ = load_tensors(path)
     network = SyncNet()

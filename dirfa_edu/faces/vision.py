@@ -2,7 +2,7 @@
 
 MediaPipe's BlazeFace and FaceMesh (Apache-2.0) run through LiteRT. geometry.py turns the landmarks
 into pose and AUs (good for AU 01 02 07 12 25 26 45, weak for 06 09 14 15), identity.py holds dlib's
-face ResNet; their names are importable from here.
+face ResNet, which is importable from here.
 
 One rule cuts a face out of a picture everywhere: face box x 1.5, eyes level. A box is (centre x,
 centre y, side, angle) in px and radians.
@@ -20,9 +20,7 @@ import torch
 from ..animation import FPS, POSE, column
 from ..files import InputError, data_path
 from ..video import read_mp4
-from .geometry import (
-    attributes_from_landmarks,
-)  # noqa: F401
+from .geometry import attributes_from_landmarks
 from .identity import CHIP, FaceResNet, load_face_resnet  # noqa: F401
 
 CROP = 1.5  # side of a crop in face boxes

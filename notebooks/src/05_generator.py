@@ -37,7 +37,7 @@ from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, Actor, Corpus, Discriminator, Ge
 from dirfa_edu import column, data_path, examples, generator, load_pretrained, losses, metrics, plots, training
 from dirfa_edu.course import checks, explorers, puppet
 from dirfa_edu.data.pool import Pool
-from dirfa_edu.faces import vision
+from dirfa_edu.faces import geometry, vision
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)  # switched on where something learns
@@ -191,7 +191,7 @@ print("a positive pitch moves it down (y > 0):", (rotation_by_hand(0.3, 0, 0) @ 
 angles = torch.tensor([[0.2, -0.4, 0.1]])
 torch.testing.assert_close(generator.rotation(angles)[0].double(), torch.from_numpy(rotation_by_hand(0.2, -0.4, 0.1)),
                            atol=1e-6, rtol=0)
-head = vision.canonical_face()["vertices"]  # (468, 3) mm
+head = geometry.canonical_face()["vertices"]  # (468, 3) mm
 fig, axes = plots.new(1, 4, width=7, height=1.9)
 for ax, (name, a) in zip(axes, {"neutral": (0, 0, 0), "pitch 0.4": (0.4, 0, 0), "yaw 0.6": (0, 0.6, 0),
                                 "roll 0.3": (0, 0, 0.3)}.items()):

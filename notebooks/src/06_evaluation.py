@@ -35,8 +35,8 @@ from IPython.display import Markdown, display
 from dirfa_edu import CHAPTER_CLIP, Corpus, audio, column, data_path, generate, load_pretrained
 from dirfa_edu.course import checks, explorers
 from dirfa_edu.results import figures
+from dirfa_edu.results.tables import TABLES
 from dirfa_edu import metrics, plots, talk, video
-from dirfa_edu.results import reproduce
 from dirfa_edu.course import study
 from dirfa_edu.faces import sync, vision
 
@@ -554,7 +554,7 @@ def markdown(title, heads, rows):
 
 text = [markdown("Table 1, VoxCeleb2 (paper)", names, table1), markdown(f"here, {len(tables)} clips", names, {
     name: [float(x) for x in row] for name, row in here.items()})]
-text += [data_path("results", f"{table}.md").read_text().replace("# ", "#### ", 1) for table in reproduce.TABLES]
+text += [data_path("results", f"{table}.md").read_text().replace("# ", "#### ", 1) for table in TABLES]
 display(Markdown("\n\n".join(text)))
 
 # %% [markdown]
@@ -571,7 +571,7 @@ display(Markdown("\n\n".join(text)))
 # own mean; otherwise chance explains it. One training is no evidence, however large its gap.
 
 # %%
-judged = {table: json.loads(data_path("results", f"{table}.json").read_text()) for table in reproduce.TABLES}
+judged = {table: json.loads(data_path("results", f"{table}.json").read_text()) for table in TABLES}
 for table, found in judged.items():
     said = [each["verdict"] for each in found["claims"]]
     print(f"{table}, {found['seeds']} trainings a row: " + ", ".join(f"{said.count(v)} {v}" for v in sorted(set(said))))

@@ -1,7 +1,7 @@
-"""Each check accepts right answers however they are written, and names the misconception of each
-wrong one."""
+"""Right answers are accepted however they are written; of wrong ones the misconception is named."""
 
 import math
+import subprocess
 import sys
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 
 from dirfa_edu.course import checks
 
-# ------------------------------------------------------------------ right answers, each written in
+# ---- right answers, each written in two ways or more ---------------------------------------------
 
 
 def encode_loop(y, centroids):
@@ -119,15 +119,13 @@ def repair_loop(values, success):
     good = [t for t in range(len(values)) if success[t]]
     for t in range(len(values)):
         if not success[t]:
-            a, b = (
-                max((g for g in good if g < t), default=good[0]),
-                min((g for g in good if g > t), default=good[-1]),
-            )
-            out[t] = (
-                values[a] if a == b else values[a] + (values[b] - values[a]) * (t - a) / (b - a)
-            )
-            if t < good[0] or t > good[-1]:
-                out[t] = values[good[0] if t < good[0] else good[-1]]
+            before = [g for g in good if g < t]
+            after = [g for g in good if g > t]
+            if before and after:
+                a, b = before[-1], after[0]
+                out[t] = values[a] + (values[b] - values[a]) * (t - a) / (b - a)
+            else:
+                out[t] = values[before[-1] if before else after[0]]
     return out
 
 
@@ -239,7 +237,7 @@ RIGHT = {
     ],
 }
 
-# ------------------------------------------------ wrong answers with a piece of the sentence that m
+# ---- wrong answers, each with a piece of the sentence that must come back ------------------------
 
 
 def wrap_psnr(a, b):
@@ -489,6 +487,7 @@ WRONG = {
             lambda a, b: np.abs(a - b - (a - b).mean(1, keepdims=True)).sum(2).mean(),
             "absolute values",
         ),
+        (lambda a, b: a.shape[0] * 20 * RIGHT["lmd"][0](a, b), "frames and points are summed"),
     ],
     "find_lag": [
         (lambda a, b, most: -lag_by_numpy(a, b, most), "sign is turned"),
@@ -525,6 +524,10 @@ WRONG = {
             "is added",
         ),
         (lambda step, y, T, pins: [y] + pinned_recursive(step, y, T, pins), "y0 is returned too"),
+        (
+            lambda step, y, T, pins: [y] + pinned_recursive(step, y, T - 1, pins),
+            "y0 is returned instead",
+        ),
     ],
 }
 
@@ -555,16 +558,7 @@ def test_every_check_has_two_right_answers_and_four_wrong_ones_with_sentences_of
 
 def test_every_chapter_has_three_checks_and_all_have_24():
     chapters = {check.chapter for check in checks.all_checks().values()}
-    assert [chapter[:2] for chapter in sorted(chapters)] == [
-        "00",
-        "01",
-        "02",
-        "03",
-        "04",
-        "05",
-        "06",
-        "07",
-    ]
+    assert [chapter[:2] for chapter in sorted(chapters)] == [f"{n:02}" for n in range(8)]
     each = [check.chapter for check in checks.all_checks().values()]
     assert len(each) >= 24 and min(map(each.count, chapters)) >= 3
 
@@ -579,14 +573,11 @@ def test_a_stub_gets_a_friendly_not_yet_and_an_exception_a_sentence(name, capsys
     def stops(*arguments):
         raise IndexError("list index out of range")
 
-    assert (
-        check.verdict(stops)
-        == "not right: your function stops with IndexError: list index out of range"
-    )
+    stopped = check.verdict(stops)
+    assert stopped == "not right: your function stops with IndexError: list index out of range"
     assert check.verdict(lambda *arguments: "words").startswith("not right: ")
-    assert check.verdict(lambda *arguments: np.zeros((1, 2, 3, 4))).startswith(
-        "not right: the shape"
-    )
+    no_such_shape = check.verdict(lambda *arguments: np.zeros((1, 2, 3, 4)))
+    assert no_such_shape.startswith("not right: the shape")
 
 
 def as_torch(function):
@@ -634,18 +625,17 @@ def test_each_misconception_of_the_bank_earns_its_own_sentence(name, monkeypatch
     """None is right by accident, and none hides behind another."""
     from dirfa_edu.course.checks import judging
 
+    check = checks.all_checks()[name]
     banks = []
-    module = sys.modules[checks.all_checks()[name].verdict.__module__]
-    monkeypatch.setattr(
-        module,
-        "judge",
-        lambda function, right, cases, mistakes, *rest: (
-            banks.append(mistakes) or judging.judge(function, right, cases, mistakes, *rest)
-        ),
-    )
-    checks.all_checks()[name].verdict(lambda *given: ...)
+
+    def judge(function, mistakes, **rest):
+        banks.append(mistakes)
+        return judging.judge(function, mistakes=mistakes, **rest)
+
+    monkeypatch.setattr(sys.modules[check.verdict.__module__], "judge", judge)
+    check.verdict(lambda *given: ...)
     for sentence, wrong in banks[0]:
-        assert checks.all_checks()[name].verdict(wrong) == f"not right: {sentence}"
+        assert check.verdict(wrong) == f"not right: {sentence}"
 
 
 @pytest.mark.parametrize("name", ["discriminator_loss", "generator_loss"])
@@ -665,14 +655,9 @@ def test_a_function_that_writes_into_its_input_spoils_no_other_case():
 
 
 def test_checks_import_nothing_heavy():
-    import subprocess
-    import sys
-
     code = (
         "import sys, dirfa_edu.course.checks; "
         "print([m for m in ('torch', 'librosa', 'matplotlib') if m in sys.modules])"
     )
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
-        == "[]"
-    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]"

@@ -57,10 +57,8 @@ def test_an_endless_loop_costs_its_own_point_only(tmp_path):
     )
     verdicts, note = grade_notebook(path)
     assert note == "" and verdicts["draw_bin"].startswith("right")
-    assert (
-        verdicts["frames_of"]
-        == "not right: your function stops with TimeoutError: it runs longer than 10 s"
-    )
+    stopped = "not right: your function stops with TimeoutError: it runs longer than 10 s"
+    assert verdicts["frames_of"] == stopped
 
 
 def test_a_loop_that_lets_nothing_stop_it_is_killed_and_keeps_the_points_made_before(tmp_path):

@@ -14,8 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def headings(chapter):
-    """The headings of a chapter, without the marks of code and mathematics that a place in a page
-    leaves out."""
+    """The headings of a chapter, without the marks of mathematics that a place leaves out."""
     text = (ROOT / "notebooks" / "src" / f"{chapter}.py").read_text(encoding="utf-8")
     return [
         re.sub(r"\$(S)_\{?(\w+)\}?\$", r"\1_\2", line)
@@ -31,17 +30,15 @@ def test_a_row_points_to_a_function_a_test_that_calls_it_and_a_heading(row):
             found, names = importlib.import_module(f"{found.__name__}.{part}"), []
         else:
             found, names = getattr(found, part), [*names, part]
-    assert names and re.search(
-        rf"\b{names[-1]}\b", (ROOT / "tests" / row.test).read_text(encoding="utf-8")
-    )
+    test = (ROOT / "tests" / row.test).read_text(encoding="utf-8")
+    assert names and re.search(rf"\b{names[-1]}\b", test)
     assert row.section in headings(row.notebook)
     assert row.status in (REPRODUCED, TOY, OPEN, CHOICE)
     assert row.note or row.status in (REPRODUCED, TOY), "an open row or a choice says why"
 
 
 def test_what_chapters_and_docstrings_name_has_its_row():
-    """The other direction: no equation, figure or table is taught or coded that the ledger does not
-    know."""
+    """The other direction: the ledger knows each equation, figure and table taught or coded."""
     known = {row.item for row in LEDGER}
     for path in sorted((ROOT / "notebooks" / "src").glob("0*.py")):
         text = path.read_text(encoding="utf-8")
@@ -52,10 +49,8 @@ def test_what_chapters_and_docstrings_name_has_its_row():
     for path in rooms:
         for said in re.findall(r"Paper: ([^\n]+)", path.read_text(encoding="utf-8")):
             for kind, numbers in re.findall(r"(Eq|Fig|Table)s?\.? ((?:\d+(?:, | to |-)?)+)", said):
-                named = {
-                    f"{kind}{'.' if kind != 'Table' else ''} {n}"
-                    for n in re.findall(r"\d+", numbers)
-                }
+                dot = "" if kind == "Table" else "."
+                named = {f"{kind}{dot} {n}" for n in re.findall(r"\d+", numbers)}
                 assert named <= known, (path.stem, named - known)
 
 
@@ -77,9 +72,8 @@ def test_every_equation_of_the_paper_has_its_row():
 
 
 def test_every_notebook_has_a_row_and_no_item_stands_twice():
-    assert {row.notebook for row in LEDGER} == {
-        path.stem for path in (ROOT / "notebooks" / "src").glob("0*.py")
-    }
+    chapters = {path.stem for path in (ROOT / "notebooks" / "src").glob("0*.py")}
+    assert {row.notebook for row in LEDGER} == chapters
     items = [row.item for row in LEDGER]
     assert len(items) == len(set(items))
 

@@ -1,5 +1,4 @@
-"""Figures: deterministic, described, in colours everybody can tell apart, and drawn from the right
-numbers."""
+"""Figures: deterministic, described, in colours all can tell apart, of the right numbers."""
 
 import colorsys
 import io
@@ -14,9 +13,8 @@ from dirfa_edu.animation import column
 
 
 def causal(T):
-    return np.where(
-        np.tri(T, dtype=bool), -np.abs(np.subtract.outer(np.arange(T), np.arange(T))) / 4, -np.inf
-    )
+    age = np.subtract.outer(np.arange(T), np.arange(T))  # (T, T)
+    return np.where(age >= 0, -age / 4, -np.inf)
 
 
 @pytest.fixture
@@ -67,13 +65,11 @@ def test_show_stores_the_alt_text_and_a_stable_plain_form(capsys, monkeypatch):
     plots.show(fig, alt="An empty pair of axes, for a test.")
     assert shown[0][0]["text/plain"] == "Figure: An empty pair of axes, for a test."
     assert shown[0][1]["metadata"]["image/png"]["alt"] == "An empty pair of axes, for a test."
-    plots.show(
-        plots.film_strip_figure([np.zeros((2, 8, 8, 3), np.uint8)]),
-        alt="Two black squares, for a test.",
-    )
-    assert "image/jpeg" in shown[2][0] and shown[2][1]["metadata"]["image/jpeg"]["alt"].startswith(
-        "Two black"
-    )
+    strip = plots.film_strip_figure([np.zeros((2, 8, 8, 3), np.uint8)])
+    plots.show(strip, alt="Two black squares, for a test.")
+    data, options = shown[2]
+    assert "image/jpeg" in data
+    assert options["metadata"]["image/jpeg"]["alt"] == "Two black squares, for a test."
     with pytest.raises(ValueError, match="one sentence"):
         plots.show(fig, alt="plot")
 
@@ -94,12 +90,10 @@ def test_attention_weights_are_drawn_over_age():
 def test_top_k_bars_are_the_k_most_likely_and_the_title_has_their_sum():
     p = np.array([0.1, 0.4, 0.05, 0.3, 0.15])
     ax = plots.bin_likelihood(p, k=2).axes[0]
-    orange = [
-        i
-        for i, bar in enumerate(ax.patches)
-        if np.allclose(bar.get_facecolor()[:3], np.array([0xE6, 0x9F, 0x00]) / 255, atol=0.01)
-    ]
-    assert orange == [1, 3]
+    orange = np.array([0xE6, 0x9F, 0x00]) / 255
+    colours = [bar.get_facecolor()[:3] for bar in ax.patches]
+    kept = [i for i, colour in enumerate(colours) if np.allclose(colour, orange, atol=0.01)]
+    assert kept == [1, 3]
     assert "70%" in ax.get_title()
 
 
@@ -114,10 +108,7 @@ def test_the_window_of_frame_17_is_where_the_audio_room_cuts_it():
 
     box = plots.mel_with_window(np.zeros((20, 200)), 17).axes[0].patches[0]
     assert np.isclose(box.get_x(), (4 * 17 - 8) * 0.01) and np.isclose(box.get_width(), 0.2)
-    mel = np.arange(20 * 200).reshape(20, 200)
-    assert (
-        audio.MELS_PER_FRAME * 17 - audio.BEFORE == round(box.get_x() * 100) and mel.shape[1] > 80
-    )
+    assert audio.MELS_PER_FRAME * 17 - audio.BEFORE == round(box.get_x() * 100)
 
 
 def test_a_player_points_to_its_file_and_has_a_label(tmp_path, monkeypatch):
@@ -126,10 +117,8 @@ def test_a_player_points_to_its_file_and_has_a_label(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plots.play(tmp_path / "out" / "a.mp4", "sample 0")
     plots.play("b.ogg", 'a "quoted" label')
-    assert (
-        '<video controls src="out/a.mp4" aria-label="sample 0" title="sample 0">'
-        in shown[0]["text/html"]
-    )
+    player = '<video controls src="out/a.mp4" aria-label="sample 0" title="sample 0">'
+    assert player in shown[0]["text/html"]
     assert "<audio" in shown[1]["text/html"] and "&quot;quoted&quot;" in shown[1]["text/html"]
     assert shown[0]["text/plain"] == "Player: sample 0"
 
@@ -141,8 +130,7 @@ def test_animation_lines_writes_a_whole_file(tmp_path, samples):
 
 
 def test_symbol_colours_are_all_different_for_colour_blind_eyes():
-    """Distance in a simulated deuteranope's and protanope's view (Vienot 1999), and in lightness or
-    hue."""
+    """Distance in a simulated deuteranope's and protanope's view (Vienot 1999)."""
     simulations = {
         "deuteranope": [[0.29275, 0.70725, -0.02234], [0.29275, 0.70725, 0.02234], [0, 0, 1]],
         "protanope": [[0.11238, 0.88762, -0.00401], [0.11238, 0.88762, 0.00401], [0, 0, 1]],
@@ -153,7 +141,7 @@ def test_symbol_colours_are_all_different_for_colour_blind_eyes():
     }
     for matrix in simulations.values():
         seen = {
-            name: np.clip(np.array(matrix) @ rgb, 0, 1) ** (1 / 2.2) for name, rgb in linear.items()
+            name: (np.array(matrix) @ rgb).clip(0, 1) ** (1 / 2.2) for name, rgb in linear.items()
         }
         for a, b in itertools.combinations(seen, 2):
             assert np.abs(seen[a] - seen[b]).max() > 0.08, f"{a} and {b} look alike"

@@ -1,5 +1,4 @@
-"""What a teacher gets: zips, slides, common errors, plans, links; and what can be checked for VS
-Code without it."""
+"""What a teacher gets: zips, slides, common errors, plans, links, notebooks that VS Code opens."""
 
 import ast
 import importlib
@@ -24,9 +23,11 @@ from dirfa_edu.video import write_mp4
 ROOT = Path(__file__).resolve().parents[2]
 TEACHING = ROOT / "teaching"
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+# sections of the paper
 PAPER = set(
     "1 2 2.1 2.2 2.3 3 3.1 3.2 3.2.1 3.2.2 3.2.3 3.2.4 3.3 3.3.1 4 4.1 4.2 4.3 4.4 4.5 5".split()
 )
+# libraries of widgets that a notebook may not need
 FOREIGN = {
     "anywidget",
     "bokeh",
@@ -75,7 +76,7 @@ def inside(path):
         }
 
 
-# --------------------------------------------------------------------------------------------------
+# ---- zips ----------------------------------------------------------------------------------------
 
 
 def test_the_student_zip_holds_what_make_lab_needs_and_nothing_else(student):
@@ -121,9 +122,8 @@ def test_a_stray_file_gets_into_no_zip():
         "class/x.zip",
         "notebooks/me.mp4",
     ):
-        assert not build.FOR_STUDENTS.fullmatch(name) and not build.FOR_INSTRUCTORS.fullmatch(
-            name
-        ), name
+        assert not build.FOR_STUDENTS.fullmatch(name), name
+        assert not build.FOR_INSTRUCTORS.fullmatch(name), name
 
 
 def test_links_of_the_students_readme_lead_somewhere(student):
@@ -134,20 +134,24 @@ def test_links_of_the_students_readme_lead_somewhere(student):
         assert any(name == link or name.startswith(link.rstrip("/") + "/") for name in files), link
 
 
-def test_the_same_tree_gives_the_same_bytes(student, pages, tmp_path):
+def test_the_same_tree_gives_the_same_bytes(student, tmp_path):
     build = tool("build_class")
     again = tmp_path / "again.zip"
     build.write_zip(again, build.student_files())
     assert again.read_bytes() == student.read_bytes()
+
+
+def test_the_order_of_files_does_not_matter(tmp_path):
+    build = tool("build_class")
     for name in ("one.zip", "two.zip"):
         files = build.instructor_files(
             build.slide_pages("owner/name"),
             tool("common_errors").common_errors(build.chapters()),
             "links",
         )
-        build.write_zip(
-            tmp_path / name, dict(reversed(files.items())) if name == "two.zip" else files
-        )
+        if name == "two.zip":
+            files = dict(reversed(files.items()))
+        build.write_zip(tmp_path / name, files)
     assert (tmp_path / "one.zip").read_bytes() == (tmp_path / "two.zip").read_bytes()
 
 
@@ -155,23 +159,17 @@ def test_without_solutions_hints_stay_and_solutions_go():
     build = tool("build_class")
     for name in CHAPTERS:
         text = (ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8")
-        with_them, without = (
-            nbformat.reads(text, 4),
-            nbformat.reads(build.without_solutions(text), 4),
-        )
+        with_them = nbformat.reads(text, 4)
+        without = nbformat.reads(build.without_solutions(text), 4)
         nbformat.validate(without)
-        sources = "\n".join(cell.source for cell in without.cells)
-        assert "<summary>Solution" not in sources and sources.count("<details>") == sources.count(
-            "</details>"
+        before, after = (
+            "\n".join(cell.source for cell in each.cells) for each in (with_them, without)
         )
-        hints = [
-            "\n".join(cell.source for cell in each.cells).count("<summary>Hint")
-            for each in (with_them, without)
-        ]
-        assert hints[0] == hints[1] >= 3
-        assert [cell.get("outputs") for cell in without.cells] == [
-            cell.get("outputs") for cell in with_them.cells
-        ]
+        assert "<summary>Solution" not in after
+        assert after.count("<details>") == after.count("</details>")
+        assert before.count("<summary>Hint") == after.count("<summary>Hint") >= 3
+        outputs = [cell.get("outputs") for cell in with_them.cells]
+        assert [cell.get("outputs") for cell in without.cells] == outputs
 
 
 def test_a_fresh_unzip_runs_the_first_cells_of_a_chapter(student, tmp_path):
@@ -218,21 +216,16 @@ def test_the_instructor_zip_holds_solved_notebooks_whose_players_work(pages, tmp
         f"slides/{name}.html" for name in CHAPTERS
     }
     assert {f"teaching/{path.name}" for path in TEACHING.glob("*.md")} <= set(files)
-    assert {
-        "teaching/common_errors.md",
-        "teaching/links.md",
-        "tests/exercises/test_checks.py",
-    } <= set(files)
+    assert {"teaching/common_errors.md", "teaching/links.md"} <= set(files)
+    assert "tests/exercises/test_checks.py" in files
     for name in CHAPTERS:
         notebook = nbformat.reads(files[f"notebooks/instructor/{name}.ipynb"].decode(), 4)
         for source in players(notebook):  # unpacked beside `data_samples` of the student zip
-            assert (
-                source.startswith("../out/")
-                or (ROOT / "notebooks/instructor" / source).resolve().is_file()
-            ), source
+            shipped = (ROOT / "notebooks/instructor" / source).resolve().is_file()
+            assert shipped or source.startswith("../out/"), source
 
 
-# --------------------------------------------------------------------------------------------------
+# ---- slides --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -255,12 +248,10 @@ def test_slides_of_a_chapter_stand_alone_and_show_something(pages, name):
     assert all(link.startswith("https://") for link in re.findall(r'href="([^"]*)"', page))
     words = re.sub(r'"data:[^"]*"|<(script|style)>.*?</\1>', "", page, flags=re.DOTALL)
     assert "SOLUTION" not in words and "<summary>" not in words and "{{" not in words
-    drawn = re.sub(
-        r""" alttext=("[^"]*"|'[^']*')""", "", words
-    )  # a formula's alternative text is its TeX
-    assert not re.search(r"\\(frac|text|mathcal|bar|tau|sum|operatorname)|\$\$", drawn), (
-        "TeX that is not drawn"
-    )
+    # a formula's alternative text is its TeX
+    drawn = re.sub(r""" alttext=("[^"]*"|'[^']*')""", "", words)
+    commands = r"\\(frac|text|mathcal|bar|tau|sum|operatorname)|\$\$"
+    assert not re.search(commands, drawn), "TeX that is not drawn"
     plain = re.sub(r"<[^>]*>", "", words)
     assert all(wanted in plain for wanted in ("Quiz", "Recap", "def ", "Exercise"))
     assert "github/owner/name/" in page
@@ -324,7 +315,7 @@ def test_what_is_said_between_two_slides_is_in_the_notes_but_no_solution():
     assert "secret" not in notes and "<" not in notes
 
 
-# ------------------------------------------------------------------------------------------------ c
+# ---- common errors -------------------------------------------------------------------------------
 
 
 def test_each_exercise_has_its_common_errors_and_a_question_for_each():
@@ -338,9 +329,8 @@ def test_each_exercise_has_its_common_errors_and_a_question_for_each():
         assert len(sentences) >= 4 and len(set(sentences)) == len(sentences), name
         assert re.search(r"^\*\*.+[?.]\*\*$", text, re.MULTILINE), f"{name} asks nothing"
         assert len(text.strip().splitlines()[0]) > 30, f"{name} does not say its task"
-    assert "call fake.detach() before D" in sections["discriminator_loss"], (
-        "sentences beside the bank"
-    )
+    # a sentence that stands beside the bank
+    assert "call fake.detach() before D" in sections["discriminator_loss"]
 
 
 def test_recording_takes_the_bank_and_then_judges_as_before():
@@ -355,7 +345,7 @@ def test_recording_takes_the_bank_and_then_judges_as_before():
     assert check.verdict(lambda n: -(-n // 640)).startswith("right")
 
 
-# --------------------------------------------------------------------------------------------------
+# ---- plans ---------------------------------------------------------------------------------------
 
 
 def headings(name):
@@ -383,17 +373,13 @@ def test_the_lab_fills_90_minutes_and_every_chapter_has_its_session():
     assert all(end == start for (_, end), (start, _) in zip(minutes, minutes[1:]))
     assert [f"**{a}-{b}," in lab for a, b in minutes] == [True] * len(minutes)
     rows = re.findall(r"^\| (\d\.\d) \| ([\d, ]+) \| (.+?) \|", unit, re.MULTILINE)
-    assert len(rows) == 6 and re.findall(r"\d\d", " ".join(row[1] for row in rows)) == [
-        n[:2] for n in CHAPTERS
-    ]
-    reading = {
-        number.rstrip(".")
-        for row in rows
-        for number in re.findall(
-            r"(?<![\w.])\d(?:\.\d)*", re.sub(r"Eq\. [\d-]+|Fig\. \d", "", row[2])
-        )
-    }
-    assert reading <= PAPER, reading - PAPER
+    assert len(rows) == 6
+    taught = re.findall(r"\d\d", " ".join(chapters for _, chapters, _ in rows))
+    assert taught == [name[:2] for name in CHAPTERS]
+    for _, _, to_read in rows:
+        sections = re.sub(r"Eq\. [\d-]+|Fig\. \d", "", to_read)
+        reading = set(re.findall(r"(?<![\w.])\d(?:\.\d)*", sections))
+        assert reading <= PAPER, reading - PAPER
     for session, *_ in rows:
         assert re.search(rf"^### {session} ", unit, re.MULTILINE)
 
@@ -407,7 +393,7 @@ def test_grades_and_rubrics_add_up():
     assert sum(map(int, re.findall(r"^\| (\d+) \|", rubric, re.MULTILINE))) == 100
 
 
-# --------------------------------------------------------------------------------------------------
+# ---- links ---------------------------------------------------------------------------------------
 
 
 def test_the_repository_comes_from_one_place(tmp_path):
@@ -433,14 +419,10 @@ def test_the_repository_comes_from_one_place(tmp_path):
 def test_links_lead_to_the_eight_chapters_and_say_that_nobody_tried_them():
     links = tool("links")
     text = links.markdown(dict.fromkeys(CHAPTERS, "title"), "o/n")
+    colab = "https://colab.research.google.com/github/o/n/blob/main/notebooks/"
+    binder = "https://mybinder.org/v2/gh/o/n/main?urlpath=lab%2Ftree%2Fnotebooks%2F"
     for name in CHAPTERS:
-        assert (
-            f"https://colab.research.google.com/github/o/n/blob/main/notebooks/{name}.ipynb" in text
-        )
-        assert (
-            f"https://mybinder.org/v2/gh/o/n/main?urlpath=lab%2Ftree%2Fnotebooks%2F{name}.ipynb"
-            in text
-        )
+        assert f"{colab}{name}.ipynb" in text and f"{binder}{name}.ipynb" in text
     assert "Nobody has tried them" in text and "placeholder" not in text
     assert "placeholder" in links.markdown(dict.fromkeys(CHAPTERS, "title"), links.PLACEHOLDER)
 
@@ -454,9 +436,8 @@ def test_the_cell_for_colab_clones_installs_and_goes_to_the_notebooks(monkeypatc
     monkeypatch.setenv("DIRFA_EDU_DATA", "before")
     exec(compile(ast.parse(snippet), "snippet", "exec"), {})
     assert ran[0] == ["git", "clone", "--depth", "1", "https://github.com/o/n", "/content/n"]
-    assert "torch>=2.6" in ran[1] and not [
-        each for each in ran[1] if each.startswith(("jupyterlab", "ipykernel"))
-    ]
+    assert "torch>=2.6" in ran[1]
+    assert not [each for each in ran[1] if each.startswith(("jupyterlab", "ipykernel"))]
     assert ran[2][-2:] == ["--no-deps", "/content/n"] and went == ["/content/n/notebooks"]
     assert os.environ["DIRFA_EDU_DATA"] == "/content/n/data_samples"
 
@@ -465,24 +446,18 @@ def test_binder_installs_what_the_lock_names():
     folder = ROOT / ".binder"
     environment = yaml.safe_load((folder / "environment.yml").read_text(encoding="utf-8"))
     root = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
-    assert (
-        environment["channels"] == root["channels"]
-        and environment["dependencies"] == root["dependencies"][:2]
-    )
+    assert environment["channels"] == root["channels"]
+    assert environment["dependencies"] == root["dependencies"][:2]
     script = folder / "postBuild"
     assert os.access(script, os.X_OK) and script.read_text().startswith("#!/usr/bin/env bash\n")
     assert subprocess.run(["bash", "-n", script]).returncode == 0
-    assert (
-        "-r requirements.lock" in script.read_text()
-        and "--no-deps --no-build-isolation -e ." in script.read_text()
-    )
-    pin = subprocess.run(
-        ["grep", "-m1", "^torch==", "requirements.lock"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert re.fullmatch(r"torch==[\d.]+\n", pin.stdout)
+    assert "-r requirements.lock" in script.read_text()
+    assert "--no-deps --no-build-isolation -e ." in script.read_text()
+    lock = (ROOT / "requirements.lock").read_text()
+    assert re.search(r"^torch==[\d.]+$", lock, re.MULTILINE)
 
 
-# ------------------------------------------------------------------------- VS Code's notebook edito
+# ---- VS Code's notebook editor -------------------------------------------------------------------
 
 
 def players(notebook):
@@ -526,34 +501,25 @@ def test_players_point_to_files_that_are_there_or_that_the_notebook_writes():
         code = "\n".join(cell.source for cell in read(name).cells if cell.cell_type == "code")
         for source in players(read(name)):
             seen += 1
-            assert (
-                not Path(source).is_absolute()
-                and "://" not in source
-                and not source.startswith("data:")
-            )
+            assert not Path(source).is_absolute()
+            assert "://" not in source and not source.startswith("data:")
             assert (ROOT / "notebooks" / source).is_file() or f'"{source}"' in code, source
     assert seen >= 5
 
 
 def test_widgets_are_core_ipywidgets():
-    found, rooms = set(), list((ROOT / "dirfa_edu").rglob("*.py"))
+    rooms = list((ROOT / "dirfa_edu").rglob("*.py"))
     assert len(rooms) >= 45, "the folders inside count, too"
+    found = set()
     for path in rooms:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            names = (
-                [each.name for each in node.names]
-                if isinstance(node, ast.Import)
-                else (
-                    [node.module or ""]
-                    if isinstance(node, ast.ImportFrom) and not node.level
-                    else []
-                )
-            )
-            found |= {name.split(".")[0] for name in names}
+            if isinstance(node, ast.Import):
+                found |= {each.name.split(".")[0] for each in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add((node.module or "").split(".")[0])
     assert "ipywidgets" in found and not found & FOREIGN
-    assert not [
-        name for name in FOREIGN if re.search(rf'"{name}\b', (ROOT / "pyproject.toml").read_text())
-    ]
+    project = (ROOT / "pyproject.toml").read_text()
+    assert not [name for name in FOREIGN if re.search(rf'"{name}\b', project)]
 
 
 def test_films_are_h264_with_aac_or_silent(tmp_path):
@@ -563,11 +529,9 @@ def test_films_are_h264_with_aac_or_silent(tmp_path):
     assert len(films) > 50
     for path in films:
         with av.open(str(path)) as film:
-            video, sound = film.streams.video[0], film.streams.audio
-            assert (
-                video.codec_context.name == "h264" and video.codec_context.pix_fmt == "yuv420p"
-            ), path
-            assert [stream.codec_context.name for stream in sound] in ([], ["aac"]), path
-    assert "AAC, which VS Code does not decode" in (TEACHING / "README.md").read_text(
-        encoding="utf-8"
-    )
+            picture = film.streams.video[0].codec_context
+            assert (picture.name, picture.pix_fmt) == ("h264", "yuv420p"), path
+            sounds = [stream.codec_context.name for stream in film.streams.audio]
+            assert sounds in ([], ["aac"]), path
+    readme = (TEACHING / "README.md").read_text(encoding="utf-8")
+    assert "AAC, which VS Code does not decode" in readme

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from dirfa_edu.animation import AU_NUMBERS, AUS, column
-from dirfa_edu.faces import vision
+from dirfa_edu.faces import geometry, vision
 from dirfa_edu.files import InputError, data_path, load_tensors
 
 
@@ -21,7 +21,7 @@ def rotation(rx, ry, rz):
 
 def posed(rx=0.0, ry=0.0, rz=0.0, scale=1.0, at=(64, 64)):
     """The canonical face, turned, in pixels (468, 3)."""
-    return scale * vision.canonical_face()["vertices"] @ rotation(rx, ry, rz).T + [*at, 0]
+    return scale * geometry.canonical_face()["vertices"] @ rotation(rx, ry, rz).T + [*at, 0]
 
 
 # ---- crops ----
@@ -60,7 +60,7 @@ def test_crop_rule_levels_the_eyes_and_takes_one_and_a_half_boxes():
 )
 def test_pose_of_a_turned_canonical_face(pose):
     L = posed(*pose, scale=2.0, at=(100, 120))[None]
-    assert vision.pose_from_landmarks(L, (640, 480))[0, :3] == pytest.approx(pose, abs=1e-5)
+    assert geometry.pose_from_landmarks(L, (640, 480))[0, :3] == pytest.approx(pose, abs=1e-5)
 
 
 def test_pose_signs_are_openfaces():
@@ -75,18 +75,18 @@ def test_pose_signs_are_openfaces():
 
 def test_translation_is_in_millimetres():
     near, far = (
-        vision.pose_from_landmarks(posed(scale=s, at=(320, 240))[None], (640, 480))[0]
+        geometry.pose_from_landmarks(posed(scale=s, at=(320, 240))[None], (640, 480))[0]
         for s in (1.0, 0.5)
     )
     assert far[5] == pytest.approx(2 * near[5]) == pytest.approx(1000)  # focal length 500 px
-    moved = vision.pose_from_landmarks(posed(scale=0.5, at=(330, 240))[None], (640, 480))[0]
+    moved = geometry.pose_from_landmarks(posed(scale=0.5, at=(330, 240))[None], (640, 480))[0]
     assert moved[3] - far[3] == pytest.approx(20)  # 10 px at half a pixel per mm
 
 
 def test_align_undoes_pose_and_size():
     L = np.stack([posed(0.2, -0.3, 0.1, 1.7), np.full((468, 3), np.nan)])
-    front, R, scale, shift = vision.align(L)
-    assert np.allclose(front[0], vision.canonical_face()["vertices"], atol=1e-3)
+    front, R, scale, shift = geometry.align(L)
+    assert np.allclose(front[0], geometry.canonical_face()["vertices"], atol=1e-3)
     assert np.allclose(R[0], rotation(0.2, -0.3, 0.1)) and scale[0] == pytest.approx(1.7)
     assert np.isnan(front[1]).all() and np.isnan(scale[1])
 
@@ -147,7 +147,7 @@ def test_frames_without_a_face_are_filled_from_their_neighbours():
 
 
 def test_measures_are_in_attribute_order():
-    assert vision.au_measures(posed()[None]).shape == (1, len(AU_NUMBERS)) == (1, len(AUS))
+    assert geometry.au_measures(posed()[None]).shape == (1, len(AU_NUMBERS)) == (1, len(AUS))
 
 
 # ---- identity ----

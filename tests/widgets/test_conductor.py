@@ -1,4 +1,4 @@
-"""The conductor: what it shows is what the shipped networks do, and each of its settings is heard."""
+"""The conductor: what it shows is what the networks do, and each of its settings is heard."""
 
 import dataclasses
 import io
@@ -46,9 +46,8 @@ def faces(**params):
     """The frames of the film strip, (7, 128, 128, 3)."""
     generator, portrait = conductor._face(conductor._clip(DEFAULT["speech"])[0].actor)
     Y = conductor.take(**DEFAULT | params).Y
-    return np.stack(list(conductor.render_frames(generator, portrait, Y, conductor.STRIP))).astype(
-        int
-    )
+    frames = conductor.render_frames(generator, portrait, Y, conductor.STRIP)
+    return np.stack(list(frames)).astype(int)
 
 
 def test_untouched_settings_are_the_shipped_system_bit_for_bit(mapper, A):
@@ -142,9 +141,8 @@ def test_the_same_setting_gives_the_same_picture():
 def test_a_film_has_the_whole_clip_its_sound_and_its_label(tmp_path):
     import av
 
-    path = conductor.film(
-        tmp_path / "c.mp4", **DEFAULT | {"speech": "real Austen", "pinned": "AU12 = 3"}
-    )
+    setting = DEFAULT | {"speech": "real Austen", "pinned": "AU12 = 3"}
+    path = conductor.write_film(tmp_path / "c.mp4", **setting)
     frames, fps, wave = read_mp4(path)
     clip, A = conductor._clip("real Austen")
     assert len(frames) == len(A) and fps == 25 and abs(len(wave) - len(clip.wave())) < 2048
@@ -154,6 +152,6 @@ def test_a_film_has_the_whole_clip_its_sound_and_its_label(tmp_path):
 
 def test_an_unknown_clip_or_temperature_is_refused():
     with pytest.raises(KeyError):
-        conductor.draw(**DEFAULT | {"speech": "nobody"})
+        conductor.draw_conductor(**DEFAULT | {"speech": "nobody"})
     with pytest.raises(InputError, match="temperatures must be above 0"):
-        conductor.draw(**DEFAULT | {"temperature": 0})
+        conductor.draw_conductor(**DEFAULT | {"temperature": 0})

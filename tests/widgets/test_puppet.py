@@ -1,5 +1,4 @@
-"""The actor on strings: every setting draws, the newest wins, errors surface, the row is
-OpenFace's."""
+"""The actor on strings: all settings draw, the newest wins, errors surface, rows are OpenFace's."""
 
 import asyncio
 import io
@@ -16,8 +15,7 @@ from dirfa_edu.course import puppet
 
 
 def points():
-    """Every stop of every parameter, the corners of all pairs at both ends of the pose, 200 seeded
-    random points."""
+    """Every stop, the corners of all pairs at both ends of the pose, 200 seeded random points."""
     mirrored = {
         name: [0, *reversed(stops[1:])] if name in POSES else stops
         for name, stops in puppet.DOMAIN.items()
@@ -25,7 +23,7 @@ def points():
     found = [
         point
         for domain, n in ((puppet.DOMAIN, 200), (mirrored, 0))
-        for point in Explorer(puppet.draw, **domain).points(n_random=n)
+        for point in Explorer(puppet.draw_actor, **domain).points(n_random=n)
     ]
     once = {tuple(point.values()): point for point in found}.values()
     # one actor after the other: building one takes a while
@@ -44,7 +42,7 @@ def test_sweep(monkeypatch):
     every, corners = points(), set()
     for point in every:
         corners |= set(itertools.combinations([item for item in point.items() if item[1]], 2))
-        picture = puppet.draw(**point)
+        picture = puppet.draw_actor(**point)
         assert picture.shape == (48, 48, 3) and picture.dtype == np.uint8
         assert picture.std() > 10, point  # somebody is in the picture
         assert all(
@@ -60,11 +58,11 @@ def test_sweep(monkeypatch):
 
 
 def test_each_attribute_moves_the_picture_where_it_should():
-    still = puppet.draw().astype(int)
+    still = puppet.draw_actor().astype(int)
     assert still.shape == (128, 128, 3)
     eyes, mouth = np.s_[35:66], np.s_[68:100]
     for name in puppet.RANGE:
-        changed = np.abs(puppet.draw(**{name: puppet.RANGE[name][1]}) - still).sum((1, 2))
+        changed = np.abs(puppet.draw_actor(**{name: puppet.RANGE[name][1]}) - still).sum((1, 2))
         assert changed.sum() > 500, f"{name} does nothing"
         if name in ("AU01", "AU02", "AU04", "AU05", "AU07", "AU45"):
             assert changed[eyes].sum() > 4 * changed[mouth].sum(), name
@@ -82,7 +80,7 @@ def test_sweep_of_the_generated_face():
 # one that training never saw, and one that it did
 @pytest.mark.parametrize("actor", ["iris", "anna"])
 def test_the_generated_face_is_the_actors_and_moves_as_told(actor):
-    still, truth = puppet.draw_generated(actor), puppet.draw(actor)
+    still, truth = puppet.draw_generated(actor), puppet.draw_actor(actor)
     assert metrics.psnr(truth, still) > 30
     for moved in (
         {"AU25": 3, "AU26": 3},
@@ -91,24 +89,20 @@ def test_the_generated_face_is_the_actors_and_moves_as_told(actor):
         {"pose_Rz": -0.2},
         {"pose_Ty": 15},
     ):
-        asked = puppet.draw(actor, **moved)
-        assert (
-            metrics.psnr(asked, puppet.draw_generated(actor, **moved))
-            > metrics.psnr(asked, truth) + 1
-        ), moved
+        asked = puppet.draw_actor(actor, **moved)
+        made = puppet.draw_generated(actor, **moved)
+        assert metrics.psnr(asked, made) > metrics.psnr(asked, truth) + 1, moved
 
 
 def test_a_generated_puppet_shows_both_faces():
     moving = puppet.Puppet("anna", generated=True)
     moving.sliders["AU26"].value = 4
     shown = np.asarray(Image.open(io.BytesIO(moving.image.value)), int)
-    both = np.concatenate(
-        [puppet.draw_generated("anna", AU26=4), puppet.draw("anna", AU26=4)], axis=1
-    )
-    assert shown.shape == (128, 256, 3) and np.abs(shown - both).mean() < 3
-    assert (
-        moving.image.layout.width == "600px" and moving.words.value == "anna, AU26_r jaw drop 4.00"
-    )
+    faces = [puppet.draw_generated("anna", AU26=4), puppet.draw_actor("anna", AU26=4)]
+    assert shown.shape == (128, 256, 3)
+    assert np.abs(shown - np.concatenate(faces, axis=1)).mean() < 3
+    assert moving.image.layout.width == "600px"
+    assert moving.words.value == "anna, AU26_r jaw drop 4.00"
 
 
 def test_the_row_is_what_the_package_would_write(tmp_path):
@@ -137,17 +131,19 @@ def test_moving_a_slider_changes_picture_words_and_row():
     assert list(moving.actor.options) == list(ACTORS) and len(ACTORS) == 32
 
 
-@pytest.mark.parametrize("name", puppet.PRESETS)
-def test_a_preset_sets_all_sliders_and_draws_once(name):
+@pytest.mark.parametrize("name", puppet.EXPRESSIONS)
+def test_an_expression_sets_all_sliders_and_draws_once(name):
     moving = puppet.Puppet("iris")
     moving.sliders["AU09"].value, moving.sliders["pose_Rx"].value = 4, 0.3
     drawn = moving.pictures
     moving.buttons[name].click()
     assert moving.pictures == drawn + 1
-    assert {each: s.value for each, s in moving.sliders.items() if s.value} == puppet.PRESETS[name]
+    assert {each: s.value for each, s in moving.sliders.items() if s.value} == puppet.EXPRESSIONS[
+        name
+    ]
     shown = np.asarray(Image.open(io.BytesIO(moving.image.value)), int)
     # a JPEG of just that face
-    assert np.abs(shown - puppet.draw(**puppet.PRESETS[name])).mean() < 3
+    assert np.abs(shown - puppet.draw_actor(**puppet.EXPRESSIONS[name])).mean() < 3
 
 
 def test_in_a_kernel_moves_that_wait_are_drawn_as_one_and_the_newest_wins():
@@ -169,12 +165,11 @@ def test_in_a_kernel_moves_that_wait_are_drawn_as_one_and_the_newest_wins():
 
 def test_an_error_is_raised_kept_and_shown(monkeypatch):
     moving = puppet.Puppet("iris")
-    monkeypatch.setattr(puppet, "draw", lambda actor, **values: 1 / 0)
+    monkeypatch.setattr(puppet, "draw_actor", lambda actor, **values: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         moving.sliders["AU12"].value = 1
-    assert (
-        isinstance(moving.error, ZeroDivisionError) and "could not be drawn" in moving.words.value
-    )
+    assert isinstance(moving.error, ZeroDivisionError)
+    assert "could not be drawn" in moving.words.value
     monkeypatch.undo()
     moving.sliders["AU12"].value = 2
     assert moving.error is None and "AU12" in moving.words.value
@@ -188,7 +183,7 @@ def test_an_error_in_a_kernel_reaches_the_loop_and_the_next_move_still_draws(mon
             lambda loop, context: seen.append(context["exception"])
         )
         with monkeypatch.context() as broken:
-            broken.setattr(puppet, "draw", lambda actor, **values: 1 / 0)
+            broken.setattr(puppet, "draw_actor", lambda actor, **values: 1 / 0)
             moving.sliders["AU12"].value = 1
             await asyncio.sleep(0.05)
         assert "could not be drawn" in moving.words.value
@@ -196,16 +191,13 @@ def test_an_error_in_a_kernel_reaches_the_loop_and_the_next_move_still_draws(mon
         await asyncio.sleep(0.2)
 
     asyncio.run(drag())
-    assert (
-        isinstance(seen[0], ZeroDivisionError)
-        and moving.words.value == "iris, AU12_r lip corner puller 2.00"
-    )
+    assert isinstance(seen[0], ZeroDivisionError)
+    assert moving.words.value == "iris, AU12_r lip corner puller 2.00"
 
 
 @pytest.mark.parametrize("name", ["AU12", "pose_Ry"])
 def test_a_moved_slider_costs_little_more_than_the_drawing(name):
-    """The widget's own share is bounded; faces a second are the renderer's, which `make bench`
-    prints."""
+    """The widget's own share; faces a second are the renderer's, which `make bench` prints."""
     moving = puppet.Puppet("anna")  # long hair: among the slowest to draw
     low, high, _ = puppet.RANGE[name]
     stops = np.linspace(low, high, 15)[1:]
@@ -216,7 +208,7 @@ def test_a_moved_slider_costs_little_more_than_the_drawing(name):
 
     def bare():
         for value in stops:
-            puppet.draw("anna", **{name: value})
+            puppet.draw_actor("anna", **{name: value})
 
     seconds = {drag: [], bare: []}
     for _ in range(5):
@@ -235,9 +227,8 @@ def test_show_gives_a_widget_and_small_multiples_with_alt_text(monkeypatch):
     )
     puppet.Puppet("iris").show()
     data, options = shown[0]
-    assert (
-        "application/vnd.jupyter.widget-view+json" in data and data["image/jpeg"][:2] == b"\xff\xd8"
-    )
+    assert "application/vnd.jupyter.widget-view+json" in data
+    assert data["image/jpeg"][:2] == b"\xff\xd8"
     assert "Action Units" in options["metadata"]["image/jpeg"]["alt"]
     titles = [ax.get_title() for ax in puppet.small_multiples("iris").axes]
     assert [au for au in AUS if f"{au}_r\n{puppet.MEANING[au]}" not in titles] == []
@@ -247,4 +238,4 @@ def test_unknown_names_are_refused_in_one_sentence():
     with pytest.raises(InputError, match="no actor 'nobody'"):
         puppet.Puppet("nobody")
     with pytest.raises(InputError, match="no attribute 'AU99'"):
-        puppet.draw(AU99=1)
+        puppet.draw_actor(AU99=1)

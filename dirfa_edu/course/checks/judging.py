@@ -1,7 +1,6 @@
-"""How an exercise is judged: run the student's function, compare, and name the misconception that
-explains it.
+"""How an exercise is judged: run the student's function, compare, and name the misconception.
 
-Used by `checks`, which holds the exercises themselves.
+Used by the rooms of `checks`, which hold the exercises themselves.
 """
 
 import contextlib
@@ -17,8 +16,7 @@ _recorded: list[str] | None = None  # inside `record`: what the checks could say
 
 @contextlib.contextmanager
 def record() -> Iterator[list[str]]:
-    """Collect the sentences of the checks called inside, in place of judging: every answer passes
-    for right."""
+    """Collect the sentences of the checks called inside; every answer passes for right there."""
     global _recorded
     before, _recorded = _recorded, []
     try:
@@ -27,11 +25,11 @@ def record() -> Iterator[list[str]]:
         _recorded = before
 
 
-def exercise(chapter: str, number: int = 1) -> Callable:
-    """Make the check of a chapter's exercise out of a function that judges: calling it prints the
-    sentence.
+def exercise(chapter: str, number: int = 1, beside: tuple[str, ...] = ()) -> Callable:
+    """Make the check of a chapter's exercise out of a function that judges an answer.
 
-    `check.mistakes()` gives what the check can say against an answer, in its order.
+    Calling the check prints the sentence. `check.mistakes()` gives what it can say against an
+    answer, in its order; `beside` are sentences of the check that stand in no bank.
     """
 
     def wrap(verdict: Callable) -> Callable:
@@ -42,23 +40,21 @@ def exercise(chapter: str, number: int = 1) -> Callable:
         def mistakes() -> list[str]:
             with record() as sentences, contextlib.suppress(Exception):  # the answer is none
                 verdict(lambda *arguments, **options: ...)
-            return sentences
+            return [*sentences, *beside]
 
-        check.verdict, check.mistakes, check.chapter, check.number = (
-            verdict,
-            mistakes,
-            chapter,
-            number,
-        )
+        check.verdict = verdict
+        check.mistakes = mistakes
+        check.chapter = chapter
+        check.number = number
         return check
 
     return wrap
 
 
 def _array(value) -> np.ndarray:
-    """A student's answer (number, list, array, tensor) as a float64 array; masks of -1e9 count as
-    -inf."""
-    value = value.detach().cpu().numpy() if hasattr(value, "detach") else value
+    """An answer (number, list, array, tensor) as float64; -1e9 in a mask counts as -inf."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
     value = np.asarray(value, np.float64)
     return np.where(value < -1e6, -math.inf, value)
 
@@ -80,37 +76,49 @@ def judge(
     praise: str,
     tolerance: float = 1e-5,
 ) -> str:
-    """Compare `function` with `right` on all cases; where it differs, find the mistake that
-    explains all cases."""
+    """One sentence about a student's function: "right", "not yet", or what went wrong.
+
+    `right` and the answers in `mistakes` [(sentence, answer)] take the arguments of each of the
+    `cases`. The first mistake that explains the student's answers to all cases is named.
+    """
     if _recorded is not None:
         _recorded.extend(sentence for sentence, _ in mistakes)
         return f"right: {praise}"
+
     answers = []
     for case in cases:
         try:
-            # copies, so that a function that writes into its input spoils no other case
-            answer = function(
-                *(value.copy() if isinstance(value, np.ndarray) else value for value in case)
-            )
+            answer = function(*_copies(case))
         except Exception as error:
             why = f": {str(error).splitlines()[0][:120]}" if str(error) else ""
             return f"not right: your function stops with {type(error).__name__}{why}"
         if answer is ... or answer is None:
             return NOT_YET
         answers.append(answer)
+
     wanted = [right(*case) for case in cases]
     if all(_same(a, b, tolerance) for a, b in zip(answers, wanted)):
         return f"right: {praise}"
-    # mistakes divide by zero and the like, which is no news to the student
-    with np.errstate(all="ignore"):
+
+    with np.errstate(all="ignore"):  # mistakes divide by zero, which is no news to the student
         for sentence, wrong in mistakes:
             if all(_same(a, wrong(*case), tolerance) for a, case in zip(answers, cases)):
                 return f"not right: {sentence}"
-    for answer, want in zip(answers, wanted):
+    return _what_differs(answers, wanted)
+
+
+def _copies(case: tuple) -> tuple:
+    """The arguments of a case; a function that writes into them spoils no other case."""
+    return tuple(value.copy() if isinstance(value, np.ndarray) else value for value in case)
+
+
+def _what_differs(answers: list, wanted: list) -> str:
+    """The sentence about wrong answers that no known mistake explains."""
+    for answer, right in zip(answers, wanted):
         try:
             shape = _array(answer).shape
         except (TypeError, ValueError):
             return "not right: the answer is neither a number nor an array of numbers"
-        if shape != _array(want).shape:
-            return f"not right: the shape is {shape}, it should be {_array(want).shape}"
+        if shape != _array(right).shape:
+            return f"not right: the shape is {shape}, it should be {_array(right).shape}"
     return "not right: correct shape, wrong values: try one small case by hand"
