@@ -81,6 +81,24 @@ def test_frames_stream_in_batches_without_changing(networks):
     assert np.abs(whole[18].astype(int) - alone).max() <= 3  # bf16 in batches of other sizes
 
 
+def test_a_film_is_the_same_on_any_number_of_threads_and_may_be_left_halfway(networks):
+    face = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    Y = np.random.default_rng(2).normal(size=(61, 23)).astype(np.float32)  # 8 batches
+    before = torch.get_num_threads()
+    films = []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            films.append(np.stack(list(talk.render_frames(networks["generator"], face, Y))))
+            some = talk.render_frames(networks["generator"], face, Y)
+            assert np.array_equal(next(some), films[0][0])
+            some.close()
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert np.array_equal(films[0], films[1]) and np.array_equal(films[0], films[2])
+
+
 def test_a_film_is_the_frames_and_a_source_may_say_what_it_shows(networks):
     generator = networks["generator"]
     face = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
