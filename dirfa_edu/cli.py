@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -127,14 +127,17 @@ def train(
         raise InputError("tuned to whom? Give a film of one person: --finetune me.mp4")
     recipe = chosen_recipe(network, preset, steps, minutes, seed, weight)
 
-    where = {"device": device, "devices": devices, "checkpoint": out / f"{network}.checkpoint"}
+    where: dict[str, Any] = {
+        "device": device,
+        "devices": devices,
+        "checkpoint": out / f"{network}.checkpoint",
+    }
+    trained: Any
     if network == "mapper":
         clips = [clip for clip in Corpus(data).select(split="train") if clip.kind != "probe"]
         trained, log = training.train_mapper(clips, recipe, tensorboard=tensorboard, **where)
-        save = save_mapper
     elif finetune:
         trained, log, before = tune(finetune, recipe, vgg, where)
-        save = save_generator
     else:
         corpus = Corpus(data)
         clips = corpus.select(split="train", rendered=True)
@@ -142,10 +145,10 @@ def train(
         trained, log = training.train_generator(
             clips, recipe, validation=validation, vgg=vgg, **where
         )
-        save = save_generator
 
     if not first_process():
         return
+    save = save_mapper if network == "mapper" else save_generator
     save(out / f"{network}.safetensors", trained)
     if finetune:
         typer.echo(
@@ -165,14 +168,16 @@ def chosen_recipe(
     weight: list[str] | None,
 ):
     """The recipe that a command line asks for. Raises InputError where there is none."""
-    from .training import RECIPES
+    from .training import GENERATOR_RECIPES, MAPPER_RECIPES
 
-    if network not in RECIPES or preset not in RECIPES[network]:
+    presets: dict[str, dict] = {"mapper": MAPPER_RECIPES, "generator": GENERATOR_RECIPES}
+    recipes = presets.get(network, {})
+    if preset not in recipes:
         raise InputError(
             f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
             "presets are notebook, shipped and paper, for the mapper also audio"
         )
-    recipe = replace(RECIPES[network][preset], seed=seed)
+    recipe = replace(recipes[preset], seed=seed)
     if steps or minutes:  # instead of the preset's budget, whichever that is
         recipe = replace(recipe, steps=steps, minutes=minutes)
     if weight and network == "mapper":
@@ -235,21 +240,26 @@ def evaluate(
     from .results.mapper_card import evaluate_mapper, evaluate_sync
     from .results.report_card import evaluate_talk
 
+    figures: dict
     if what == "talk":
         if folder is None:
             raise InputError("which videos? Give their folder: dirfa-edu evaluate talk FOLDER")
         figures = evaluate_talk(folder, weights)
         typer.echo(f"{folder / 'report.html'}: {len(figures)} videos")
-    elif what in (
-        runs := {"mapper": evaluate_mapper, "generator": evaluate_generator, "sync": evaluate_sync}
-    ):
-        figures = runs[what](weights)
+    else:
+        if what == "mapper":
+            figures = evaluate_mapper(weights)
+        elif what == "generator":
+            figures = evaluate_generator(weights)
+        elif what == "sync":
+            figures = evaluate_sync(weights)
+        else:
+            raise InputError(
+                f"nothing to evaluate called {what!r}: choose mapper, generator, sync or talk"
+            )
         for name, value in figures.items():
             typer.echo(f"{name:45s} {value}")
-    else:
-        raise InputError(
-            f"nothing to evaluate called {what!r}: choose mapper, generator, sync or talk"
-        )
+
     if json_file:
         with atomic_path(json_file) as temporary:
             temporary.write_text(json.dumps(figures, indent=1))
@@ -305,32 +315,45 @@ def doctor(
 
     from .training import load_pretrained
 
-    for package in ("torch", "numpy", "librosa", "numba", "av", "jupyterlab"):
+    for package in ("torch", "numpy", "librosa", "numba", "av"):
         typer.echo(f"{package:12s} {version(package)}")
+    typer.echo(f"{'jupyterlab':12s} {course_version()}")
+
     typer.echo(f"{'samples':12s} {data_path()}")
     for name in ("mapper", "generator", "sync"):
         load_pretrained(name)
         typer.echo(f"{name:12s} loads")
-    if data or folder:
-        from .data.corpus import Corpus
+    if not (data or folder):
+        return
 
-        corpus = Corpus(folder or "samples")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what was skipped is among the problems
-            problems = corpus.check()
-        for problem in problems[1:20]:
-            typer.echo(problem)
-        if problems:
-            raise InputError(
-                f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} in {corpus.root}: "
-                f"{problems[0]}"
-            )
-        whole = (
-            "every file as in the manifest"
-            if corpus.clips[0].sha256
-            else "every film and CSV can be read"
-        )
-        typer.echo(f"{'data':12s} {len(corpus)} clips, {whole}")
+    from .data.corpus import Corpus
+
+    corpus = Corpus(folder or "samples")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what was skipped is among the problems
+        problems = corpus.check()
+    for problem in problems[1:20]:
+        typer.echo(problem)
+    if problems:
+        many = "problem" if len(problems) == 1 else "problems"
+        raise InputError(f"{len(problems)} {many} in {corpus.root}: {problems[0]}")
+
+    whole = (
+        "every file as in the manifest"
+        if corpus.clips[0].sha256
+        else "every film and CSV can be read"
+    )
+    typer.echo(f"{'data':12s} {len(corpus)} clips, {whole}")
+
+
+def course_version() -> str:
+    """The version of JupyterLab, or who needs it: every command does without."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("jupyterlab")
+    except PackageNotFoundError:
+        return "not here: the notebooks need it, install dirfa-edu[course]"
 
 
 def main() -> None:

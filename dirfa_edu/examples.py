@@ -215,7 +215,7 @@ def let_follow(
     past = torch.where(other_clip, elsewhere, before[..., UPPER] + off).clamp(0, D - 1)
 
     # a third of the quickest natural move, in bins a frame
-    speed = np.ceil(bins.step / bins.width / 3)[UPPER].clip(1, D)
+    speed = np.ceil(bins.speed / bins.width / 3)[UPPER].clip(1, D)
     speed = torch.from_numpy(speed).long()  # (upper,)
     true = y[..., UPPER]  # (B, T, upper)
     towards = past + (true - past).clamp(-speed, speed)

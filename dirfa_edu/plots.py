@@ -33,6 +33,8 @@ COLOURS = {
 SAMPLES = ["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # sample 0, 1, 2 ...
 DASHES = ["-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1))]
 NAMES = tuple(f"sample {i}" for i in range(6))
+# dots an inch of a stored picture: a figure of 8 inches has 1,104, a face of a film strip 138
+DPI = 138
 SHOWN = ("AU25", "AU12", "AU45", "pose_Ry")  # mouth open, smile, blink, yaw
 LABELS = {
     "AU25": "AU25 lips part",
@@ -380,7 +382,7 @@ def intervals(rows: dict[str, dict], columns: dict[str, str]):
 
 
 # ---- how a notebook shows things: figures with alt text, players that point to files ----
-def png(fig, dpi: int = 72) -> bytes:
+def png(fig, dpi: int = DPI) -> bytes:
     """The figure as PNG bytes, the same for the same figure: no dates, a palette of at most 255
     colours."""
     from PIL import Image
@@ -395,7 +397,7 @@ def png(fig, dpi: int = 72) -> bytes:
     return small.getvalue()
 
 
-def jpeg(fig, dpi: int = 72) -> bytes:
+def jpeg(fig, dpi: int = DPI) -> bytes:
     """The figure as JPEG bytes: a quarter of the PNG where faces fill it. Film strips are shown so."""
     fig.savefig(
         raw := io.BytesIO(), format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": 74}
@@ -403,7 +405,7 @@ def jpeg(fig, dpi: int = 72) -> bytes:
     return raw.getvalue()
 
 
-def show(fig, alt: str, dpi: int = 72) -> None:
+def show(fig, alt: str, dpi: int = DPI) -> None:
     """Show a figure with its alt text: the only way a notebook shows one.
 
     The text travels in the output's metadata (an <img alt> in every exported page), as the

@@ -9,12 +9,14 @@ import os
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 import torch
 from torch import nn
 
 from .files import InputError, atomic_path
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def pick_device(device: str = "auto", devices: int = 1):
@@ -78,13 +80,19 @@ class Clock:
         now = time.monotonic()
         self.spent += now - self.tick
         self.tick = now
-        used = self.step / self.steps if self.steps else self.spent / (60 * self.minutes)
-        return min(1.0, used)
+        if self.steps:
+            return min(1.0, self.step / self.steps)
+        return min(1.0, self.spent / (60 * (self.minutes or 1.0)))
 
     def rate(self, peak: float, warm_up: int = 100) -> float:
         """Learning rate: linear warm-up over `warm_up` steps, then half a cosine down to zero."""
         warm = min(1.0, (self.step + 1) / warm_up)
         return peak * warm * 0.5 * (1 + math.cos(math.pi * self.share()))
+
+
+def channels_last(network: Network) -> Network:
+    """The network with its weights in the layout in which convolutions are fastest, in place."""
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def scalar_writer(folder: str | Path | None) -> Callable[[dict], None]:

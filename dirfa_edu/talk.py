@@ -64,11 +64,10 @@ def encode_portrait(
     and attributes count from what it shows.
     Paper: Eq. 6. Notebook: 05_generator.
     """
-    if Z_src is None:
-        Z_src = np.zeros(N_ATTRIBUTES)
-    Z_src = torch.as_tensor(Z_src, dtype=torch.float32)[None]  # (1, 23)
+    shown = np.zeros(N_ATTRIBUTES) if Z_src is None else Z_src
+    attributes = torch.as_tensor(shown, dtype=torch.float32)[None]  # (1, 23)
     with torch.inference_mode(), in_half():
-        return generator.encode(to_tensor(portrait), Z_src)
+        return generator.encode(to_tensor(portrait), attributes)
 
 
 def measured_pose(portrait: np.ndarray) -> np.ndarray:
@@ -111,8 +110,8 @@ def render_frames(
     Paper: Eq. 6. Notebook: 05_generator.
     """
     source = portrait if isinstance(portrait, Encoded) else encode_portrait(generator, portrait)
-    Y = torch.as_tensor(Y, dtype=torch.float32)
-    Z = attribute_windows(Y, generator.config.window)  # (T, window, 23)
+    wanted = torch.as_tensor(Y, dtype=torch.float32)
+    Z = attribute_windows(wanted, generator.config.window)  # (T, window, 23)
     if times is not None:
         Z = Z[list(times)]
     batch = min(BATCH, len(Z))

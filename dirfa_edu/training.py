@@ -11,6 +11,7 @@ import math
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Callable
 
 import numpy as np
 import torch
@@ -37,11 +38,12 @@ from .faces.identity import load_face_resnet, load_vgg19
 from .files import InputError, data_path, save_png
 from .generator import Discriminator, GenerationNetwork, GeneratorConfig, load_generator
 from .losses import Lambdas
-from .mapper import MapperConfig, MappingNetwork, load_mapper, with_steepness
+from .mapper import MapperConfig, MappingNetwork, load_mapper
 from .runs import (
     Clock,
     Run,
     bar,
+    channels_last,
     load_checkpoint,
     pick_device,
     save_checkpoint,
@@ -94,31 +96,29 @@ DISCRIMINATOR_LR = 2e-4
 WATCHED = 8  # so many training clips are looked at where none are given for validation
 
 # what the command `dirfa-edu train` runs
-RECIPES: dict[str, dict[str, MapperRecipe | GeneratorRecipe]] = {
-    "mapper": {
-        "notebook": MapperRecipe(
-            MapperConfig(d_model=96, layers=2),
-            minutes=0.8,
-            batch=6,
-            window=60,
-            lr=1.5e-3,
-            every=20,
-        ),
-        # slopes twice as steep as ALiBi's for texts: fewer bits for lips and head on held-out
-        # sentences
-        "shipped": MapperRecipe(MapperConfig(steepness=2.0), steps=6000),
-        # a baseline that never sees what it did before
-        "audio": MapperRecipe(MapperConfig(history=False), steps=1200),
-        "paper": MapperRecipe(steps=400_000, batch=64, window=150, ordinal=0.0),
-    },
-    "generator": {
-        "notebook": GeneratorRecipe(GeneratorConfig(size=64, width=24), minutes=0.8),
-        "shipped": GeneratorRecipe(steps=13000),
-        # one person, from the shipped weights
-        "finetune": GeneratorRecipe(minutes=10.0, lr=1e-4),
-        # 32 films of some seconds at 256 px are about 2 GB
-        "paper": GeneratorRecipe(GeneratorConfig(size=256, width=64), steps=300_000, keep=32),
-    },
+MAPPER_RECIPES = {
+    "notebook": MapperRecipe(
+        MapperConfig(d_model=96, layers=2),
+        minutes=0.8,
+        batch=6,
+        window=60,
+        lr=1.5e-3,
+        every=20,
+    ),
+    # slopes twice as steep as ALiBi's for texts: fewer bits for lips and head on held-out
+    # sentences
+    "shipped": MapperRecipe(MapperConfig(steepness=2.0), steps=6000),
+    # a baseline that never sees what it did before
+    "audio": MapperRecipe(MapperConfig(history=False), steps=1200),
+    "paper": MapperRecipe(steps=400_000, batch=64, window=150, ordinal=0.0),
+}
+GENERATOR_RECIPES = {
+    "notebook": GeneratorRecipe(GeneratorConfig(size=64, width=24), minutes=0.8),
+    "shipped": GeneratorRecipe(steps=13000),
+    # one person, from the shipped weights
+    "finetune": GeneratorRecipe(minutes=10.0, lr=1e-4),
+    # 32 films of some seconds at 256 px are about 2 GB
+    "paper": GeneratorRecipe(GeneratorConfig(size=256, width=64), steps=300_000, keep=32),
 }
 
 
@@ -132,7 +132,11 @@ def load_pretrained(name: str):
     """
     from .faces.sync import load_sync
 
-    loaders = {"mapper": load_mapper, "generator": load_generator, "sync": load_sync}
+    loaders: dict[str, Callable] = {
+        "mapper": load_mapper,
+        "generator": load_generator,
+        "sync": load_sync,
+    }
     if name not in loaders:
         raise InputError(f"no shipped network {name!r}: choose one of {', '.join(loaders)}")
     return loaders[name](data_path("models", f"{name}.safetensors"))
@@ -141,7 +145,7 @@ def load_pretrained(name: str):
 # ---- mapper --------------------------------------------------------------------------------------
 def train_mapper(
     clips: list,
-    recipe: MapperRecipe = RECIPES["mapper"]["shipped"],
+    recipe: MapperRecipe = MAPPER_RECIPES["shipped"],
     *,
     checkpoint: str | Path | None = None,
     tensorboard: str | Path | None = None,
@@ -222,7 +226,7 @@ def make_mapper(
 
     There it comes in windows, each in another room and voice, and so it is whitened for those.
     """
-    network = with_steepness(MappingNetwork(recipe.config, bins), recipe.config.steepness)
+    network = MappingNetwork(recipe.config, bins)
     windows = torch.cat([A for A, _ in data]).split(recipe.window)
     heard = [augment(A[None], noise)[0] for A in windows]  # each (window, 400)
     network.whiten(torch.cat(heard))
@@ -257,7 +261,7 @@ def mapper_bits(network: MappingNetwork, data: list) -> dict[str, float]:
     rows = []
     for A, tracks in data:
         A = torch.as_tensor(A, device=device)[None]  # (1, T, 400)
-        y = torch.from_numpy(network.discretizer.encode(tracks[0]))  # (T, 23)
+        y = torch.from_numpy(network.ranges.encode(tracks[0]))  # (T, 23)
         y_previous = torch.cat([network.start(1)[0], y[:-1]])[None].to(device)
         out = network(A, y_previous)[0].float().cpu()  # (T, 23, D), or (T, 23)
         if network.config.probabilistic:
@@ -274,16 +278,16 @@ def mapper_bits(network: MappingNetwork, data: list) -> dict[str, float]:
 class Players:
     """The networks of Eq. 7 as one device holds them, and who changes their weights."""
 
-    G: nn.Module  # it moves the source,
-    D: nn.Module  # it tells real from generated and reads attributes off both,
-    phi: nn.Module  # it says when two pictures are alike, and never learns
+    G: Any  # it moves the source,
+    D: Any  # it tells real from generated and reads attributes off both,
+    phi: Any  # it says when two pictures are alike, and never learns
     g_optimizer: torch.optim.Optimizer
     d_optimizer: torch.optim.Optimizer
 
 
 def train_generator(
     clips: list,
-    recipe: GeneratorRecipe = RECIPES["generator"]["shipped"],
+    recipe: GeneratorRecipe = GENERATOR_RECIPES["shipped"],
     *,
     validation: list | None = None,
     start: GenerationNetwork | None = None,
@@ -326,8 +330,8 @@ def train_generator(
         while clock.share() < 1:
             set_rate(players.g_optimizer, clock.rate(recipe.lr))
             pairs = pair_batch(pool, recipe.batch, noise, recipe.config.window)
-            batch = *pairs, random_turns(recipe.batch, noise)
-            batch = tuple(x[share].to(fabric.device) for x in batch)
+            drawn = *pairs, random_turns(recipe.batch, noise)
+            batch = tuple(x[share].to(fabric.device) for x in drawn)
             adversarial = clock.share() >= recipe.adversarial_from
             loss = generator_step(fabric, players, batch, recipe.lambdas, adversarial)
             clock.step += 1
@@ -384,9 +388,7 @@ def make_players(
     D = Discriminator(recipe.config.size)
     # the face network is kept for all who ask for it: changed is a copy
     phi = load_vgg19(vgg) if vgg else deepcopy(load_face_resnet())
-    # the layout in which convolutions are fastest
-    G, D = (network.to(memory_format=torch.channels_last) for network in (G, D))
-    phi = phi.to(fabric.device, memory_format=torch.channels_last)
+    G, D, phi = channels_last(G), channels_last(D), channels_last(phi.to(fabric.device))
 
     g_optimizer = torch.optim.AdamW(
         G.parameters(), recipe.lr, betas=(0.9, 0.99), weight_decay=1e-4, fused=True
@@ -452,7 +454,7 @@ def sample_grid(network: GenerationNetwork, data: list[Footage], columns: int = 
     The target is the middle one of those that `few_frames` takes.
     """
     device = next(network.parameters()).device
-    rows = [[], [], []]
+    rows: list[list[np.ndarray]] = [[], [], []]
     for footage in data[:columns]:
         frames, Z, _ = few_frames(footage)
         source, Z_src = frames[:1].to(device) / 255, Z[:1].to(device)

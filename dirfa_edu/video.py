@@ -4,7 +4,7 @@ Every file written here carries a "synthetic" note in its metadata. Notebook: 00
 """
 
 from pathlib import Path
-from typing import Iterable
+from typing import Iterable, Sequence
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def read_mp4(
             for frame in container.decode(*streams):
                 if isinstance(frame, av.VideoFrame):
                     frames.append(frame.to_ndarray(format="rgb24"))
-                else:
+                elif isinstance(frame, av.AudioFrame):
                     pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
             if container.streams.audio:  # what the resampler still holds
                 pieces += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
@@ -121,7 +121,7 @@ def read_mp4(
 
 
 def film_strip(
-    stacks: list[np.ndarray], columns: int = 12, frames: list[int] | None = None
+    stacks: list[np.ndarray], columns: int = 12, frames: Sequence[int] | None = None
 ) -> np.ndarray:
     """Stacks of frames (T, H, W, 3) as one picture: a row for each, `columns` frames evenly in time.
 
@@ -133,6 +133,6 @@ def film_strip(
     """
     T = min(len(stack) for stack in stacks)
     if frames is None:
-        frames = np.linspace(0, T - 1, columns).round().astype(int)
+        frames = np.linspace(0, T - 1, columns).round().astype(int).tolist()
     rows = [np.concatenate([stack[t] for t in frames], axis=1) for stack in stacks]
     return np.concatenate(rows, axis=0)

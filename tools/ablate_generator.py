@@ -65,7 +65,7 @@ def train(name: str, steps: int) -> GenerationNetwork:
     off = SWITCHED_OFF.get(name)
     lambdas = losses.Lambdas(**{off: 0.0}) if off else losses.Lambdas()
     recipe = replace(
-        training.RECIPES["generator"]["notebook"],
+        training.GENERATOR_RECIPES["notebook"],
         minutes=None,
         steps=steps,
         every=steps,

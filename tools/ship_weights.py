@@ -16,7 +16,9 @@ from dirfa_edu.generator import load_generator
 from dirfa_edu.mapper import load_mapper
 from dirfa_edu.results.generator_card import evaluate_generator
 from dirfa_edu.results.mapper_card import evaluate_mapper
-from dirfa_edu.training import RECIPES
+from dirfa_edu.training import GENERATOR_RECIPES, MAPPER_RECIPES
+
+RECIPES = {"mapper": MAPPER_RECIPES, "generator": GENERATOR_RECIPES}
 
 ABOUT = {
     "mapper": (

@@ -337,7 +337,7 @@ LEDGER = [
         "3.2.2",
         "04_mapper",
         "Top-k",
-        "fast.top_k.top_k_sample",
+        "sampling.top_k_sample",
         "unit/test_top_k.py",
         CHOICE,
         "k is not given: lips tight, expression and pose loose",

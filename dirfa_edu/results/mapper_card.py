@@ -114,7 +114,7 @@ def evaluate_mapper(
             continue
         # each clip has noise of its own: expressions follow it more than the sound, and all clips
         # would smile at once
-        Y = generate(mapper, clip.features(), samples, seed + i)
+        Y = generate(mapper, clip.features(), samples, seed + i, engine="fast")
         clean = truth["clean"][: Y.shape[1]]
         Y = Y[:, : len(clean)]
         heard = f"{clip.voice}{', real' if clip.kind == 'real' else ', unseen' if clip.voice == UNSEEN else ''}"
@@ -201,7 +201,10 @@ def calibration(
     law: dict[str, list] = {}
     seen: dict[str, list] = {}
     for i, clip in enumerate(clips):
-        events = [observed_events(y) for y in generate(mapper, clip.features(), samples, seed + i)]
+        events = [
+            observed_events(y)
+            for y in generate(mapper, clip.features(), samples, seed + i, engine="fast")
+        ]
         for name, p in clip.truth()["events"].items():
             share = np.mean([event[name] for event in events], axis=0)  # (T,)
             n = min(len(p), len(share))

@@ -73,7 +73,7 @@ for column_, (pictures, z, _) in zip(axes.T, test):
         face(ax, image)
 for ax, name in zip(axes[:, 0], ("source", "truth", "G")):
     ax.set_ylabel(name, fontsize=9)
-plots.show(fig, dpi=62, alt="Four unseen actors: the source, the truth for other attributes, and the generator's picture, "
+plots.show(fig, alt="Four unseen actors: the source, the truth for other attributes, and the generator's picture, "
            "which follows mouth, eyes and pose and is a little softer in hair and brows.")
 
 # %% [markdown] tags=["slide"]
@@ -102,7 +102,7 @@ axes[3].bar(range(23), change, color=plots.COLOURS["Z"])
 axes[3].set(title="$Z_{tgt} - Z_{src}$, normalised")
 axes[3].set_xticks([0, 8, 14, 17, 20], ["AU01", "AU12", "AU25", "pitch", "x"])
 largest = sorted(ATTRIBUTES[i] for i in change.abs().topk(2).indices)
-plots.show(fig, dpi=60, alt="Source, target and their difference, which is bright around the mouth and at the edges of the head; "
+plots.show(fig, alt="Source, target and their difference, which is bright around the mouth and at the edges of the head; "
            f"beside them 23 bars, the tallest for {' and '.join(largest)}.")
 print("largest changes:", largest)
 
@@ -229,7 +229,7 @@ face(axes[2], torch.from_numpy(Actor(clip.actor).render(strong[0].numpy())).perm
 for ax, dots in zip(axes, (a, b)):
     ax.scatter(*dots.T, s=16, color=plots.COLOURS["I_tgt"], edgecolors="black", zorder=3)
 axes[1].quiver(*a.T, *(b - a).T, angles="xy", scale_units="xy", scale=1, color="white", width=0.012, zorder=2)
-plots.show(fig, dpi=60, alt="The source with its keypoints as dots, the generated face with arrows from the old places to the "
+plots.show(fig, alt="The source with its keypoints as dots, the generated face with arrows from the old places to the "
            "new ones, and the true picture for the same attributes.")
 
 # %% [markdown]
@@ -266,7 +266,7 @@ face(axes[1, 1], painted, "painted")
 face(axes[1, 2], keep[0, 0], "keep: dark = painted")
 for ax in axes[1, ::2]:
     ax.images[0].set_clim(0, 1)
-plots.show(fig, dpi=54, alt="Six pictures: the source with arrows of the flow, the strongest mask channel, the warped source, the "
+plots.show(fig, alt="Six pictures: the source with arrows of the flow, the strongest mask channel, the warped source, the "
            "occlusion map, the painted picture, and the map that chooses between the two.")
 print("picture = keep * warped + (1 - keep) * painted: equal")
 
@@ -279,7 +279,7 @@ print("picture = keep * warped + (1 - keep) * painted: equal")
 # the head, and look for what *warped* stretches.
 
 # %% tags=["nbval-ignore-output"]
-explorers.layers_explorer().show(dpi=40)
+explorers.layers_explorer().show()
 
 # %% [markdown]
 # ## Encode once, render many
@@ -340,7 +340,7 @@ for i, (values, label) in enumerate(((pixels, "pixels"), (features, "features"))
 axes[4].set(yticks=np.arange(4) + 0.2, yticklabels=versions, xlabel="distance, share of the largest")
 axes[4].invert_yaxis()
 axes[4].legend(fontsize=7)
-plots.show(fig, dpi=60, alt="Frame 17 shifted by two pixels, blurred, with the source's mouth, and another person, beside bars "
+plots.show(fig, alt="Frame 17 shifted by two pixels, blurred, with the source's mouth, and another person, beside bars "
            "of their pixel and feature distances.")
 print("features forgive the shift more than pixels do:", features[0] / features[1] < pixels[0] / pixels[1])
 
@@ -537,7 +537,7 @@ for ax, (name, slope) in zip(axes[1:], slopes.items()):
     strength = F.avg_pool2d(slope, 4)[0].abs().sum(0)  # (16, 16), the push on each patch of 4 x 4 pixels
     face(ax, strength, name)
 fig.photo = False
-plots.show(fig, dpi=54, alt="A generated face and four maps of how strongly each loss would change its pixels: each asks "
+plots.show(fig, alt="A generated face and four maps of how strongly each loss would change its pixels: each asks "
            "in places of its own.")
 ours = losses.Lambdas()
 total = losses.generator_objective(adv, rec, attr, ours)
@@ -573,7 +573,7 @@ print("and of points that stay where they were:", bool(losses.equivariance(point
 
 # %% tags=["nbval-ignore-output"]
 MINUTES = 0.7
-recipe = replace(training.RECIPES["generator"]["notebook"], minutes=MINUTES, batch=4, every=50)
+recipe = replace(training.GENERATOR_RECIPES["notebook"], minutes=MINUTES, batch=4, every=50)
 half = replace(recipe, minutes=MINUTES / 2)
 seen = corpus.select(split="train", kind="probe", rendered=True)[:8]
 torch.manual_seed(0)
@@ -661,7 +661,7 @@ truth = torch.from_numpy(Actor(clip.actor).render(ask[0].numpy())).permute(2, 0,
 fig, axes = plots.new(1, 7, width=8.4, height=1.45)
 for ax, (name, image) in zip(axes, {"truth": truth, **gallery}.items()):
     face(ax, image, name)
-plots.show(fig, dpi=60, alt="Seven faces for the same order, an open mouth and a turned head: truth, the generator, and five "
+plots.show(fig, alt="Seven faces for the same order, an open mouth and a turned head: truth, the generator, and five "
            "slips, from a lost face for degrees to a still head without flow.")
 far = metrics.psnr(gallery["degrees"], gallery["as asked"])
 print("degrees instead of radians spoil the picture:", far < 25)
@@ -689,7 +689,7 @@ names = ["source", "truth", *stored]
 ax.set_xticks(32 + 64 * np.arange(len(names)), [name.replace(" in ", "\nin ").replace(" ", "\n", 1) for name in names], fontsize=7)
 ax.set(yticks=[])
 fig.photo = True
-plots.show(fig, dpi=60, alt="Two unseen actors, one per row; columns: source, truth, and what each of the nine small networks "
+plots.show(fig, alt="Two unseen actors, one per row; columns: source, truth, and what each of the nine small networks "
            "makes of them.")
 for name, row in stored.items():
     print(f"{name:26s} gain {row['PSNR, gain']:+5.2f} dB  detail: eyes {row['detail of eyes, ratio to truth']:.2f} "

@@ -64,7 +64,7 @@ for ax, t in zip(axes, (FRAME - 4, FRAME, FRAME + 5)):
     ax.set_title(f"frame {t}", fontsize=9)
     ax.axis("off")
 fig.photo = True
-plots.show(fig, dpi=60, alt="Three frames with 468 face points; lip points marked orange, eyelid points blue.")
+plots.show(fig, alt="Three frames with 468 face points; lip points marked orange, eyelid points blue.")
 
 # %%
 found = np.isfinite(L[:, 0, 0])
@@ -275,7 +275,7 @@ film, Z = held_back.frames(), held_back.animation()
 chosen = np.linspace(1, len(Z) - 1, 7).astype(int)
 rows = [film[chosen], *(talk.render_film(each, film[0], Z, Z[0], chosen) for each in (generator, tuned))]
 fig = plots.film_strip_figure(rows, ["the film", "before", "after"], [int(t) / FPS for t in chosen])
-plots.show(fig, dpi=54, alt="Seven frames of the film that were held back; as the generator draws them before and after it was "
+plots.show(fig, alt="Seven frames of the film that were held back; as the generator draws them before and after it was "
            "tuned: afterwards head and mouth stand where they stand in the film.")
 
 # %% [markdown]
@@ -343,7 +343,7 @@ plots.show(fig, alt="Portrait, the same moment free and with the pinned smile, a
 # convincing face, and make its film.
 
 # %% tags=["nbval-ignore-output"]
-explorers.conductor_explorer().show(dpi=48)
+explorers.conductor_explorer().show()
 
 # %% [markdown]
 # A cruder tool: multiply. Expression times 2 and pose times 0 is a passport photo with opinions.
@@ -366,7 +366,7 @@ print("expression is untouched by it:", bool(((samples[0] * gain)[:, :17] == sam
 worst = int((Y[:, column("AU25")] + 10 * np.abs(Y[:, column("pose_Ry")])).argmax())
 rows = [np.stack([p, *talk.render_frames(generator, p, samples[0][::8])]) for p in (face, mine["frames"][worst])]
 fig = plots.film_strip_figure(rows, ["calm portrait", "caught speaking"])
-plots.show(fig, dpi=54, alt="Upper row from a calm portrait, lower row from one with open lips: the lower mouth never closes well.")
+plots.show(fig, alt="Upper row from a calm portrait, lower row from one with open lips: the lower mouth never closes well.")
 
 # %% [markdown]
 # **Films that cannot be used** are refused with a sentence. Which of these four would a program without checks have

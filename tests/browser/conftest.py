@@ -1,5 +1,7 @@
-"""JupyterLab and Chromium for the browser tests; a missing Chromium skips, or fails where it is
-required."""
+"""JupyterLab and Chromium for the browser tests.
+
+A missing Chromium skips them, or fails them where it is required.
+"""
 
 import json
 import os
@@ -25,13 +27,13 @@ TOKEN = "a-token-for-tests"
 CHAPTERS = ["00_tour", "03_biased_mask"]  # opened as they are committed
 NOTEBOOKS = {
     "explorers": [
-        "from dirfa_edu import explorers",
+        "from dirfa_edu.course import explorers",
         *(f"explorers.{make.__name__}().show()" for make in explorers.EXPLORERS),
     ],
-    "puppet": ["from dirfa_edu import puppet", "live = puppet.Puppet()\nlive.show()"],
-    "generated": ["from dirfa_edu import puppet", "puppet.Puppet(generated=True).show()"],
+    "puppet": ["from dirfa_edu.course import puppet", "live = puppet.Puppet()\nlive.show()"],
+    "generated": ["from dirfa_edu.course import puppet", "puppet.Puppet(generated=True).show()"],
     "study": [
-        "from dirfa_edu import study",
+        "from dirfa_edu.course import study",
         "films = {'secret method': ['1.mp4', '2.mp4'], 'hidden rival': "
         "['3.mp4', '4.mp4']}\nstudy.Study(films, results='ratings.csv', seed=1).panel()",
     ],
@@ -97,8 +99,7 @@ def board(lab, browser):
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    """A JupyterLab that serves small notebooks: `address(name)`, each in its own workspace, and the
-    folder, `root`."""
+    """A JupyterLab that serves small notebooks, each in a workspace: `address(name)`, `root`."""
     chromium()
     root, config = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("config")
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -148,7 +149,8 @@ def lab(tmp_path_factory):
         wait_for(f"http://127.0.0.1:{port}/api?token={TOKEN}", server)
 
         def address(name: str) -> str:
-            return f"http://127.0.0.1:{port}/lab/workspaces/{Path(name).name}/tree/{name}.ipynb?token={TOKEN}"
+            own = f"http://127.0.0.1:{port}/lab/workspaces/{Path(name).name}"
+            return f"{own}/tree/{name}.ipynb?token={TOKEN}"
 
         yield SimpleNamespace(address=address, root=root)
     finally:
@@ -157,8 +159,10 @@ def lab(tmp_path_factory):
 
 
 def copy_chapter(name: str, root: Path) -> None:
-    """A committed chapter with the shipped files its players point to; what it writes when it runs
-    is a grey film."""
+    """A committed chapter with the shipped files its players point to.
+
+    What the chapter writes when it runs is a grey film here.
+    """
     source = Path(__file__).resolve().parents[2] / "notebooks" / f"{name}.ipynb"
     (root / "notebooks" / "out").mkdir(parents=True, exist_ok=True)
     shutil.copy(source, root / "notebooks")

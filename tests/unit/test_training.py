@@ -273,11 +273,11 @@ def test_without_tensorboard_asking_for_it_is_one_sentence(tmp_path, monkeypatch
 
 @pytest.mark.parametrize("preset", ["notebook", "shipped", "paper", "audio"])
 def test_every_preset_of_the_mapper_makes_a_step(preset):
-    recipe = training.RECIPES["mapper"][preset]
+    recipe = training.MAPPER_RECIPES[preset]
     assert recipe.steps or recipe.minutes
     recipe = replace(recipe, steps=1, batch=1)
     network, log = training.train_mapper(CLIPS[:3], recipe, progress=False)
-    assert np.isfinite(log[0]["loss"]) and network.steepness == recipe.config.steepness
+    assert np.isfinite(log[0]["loss"]) and network.config.steepness == recipe.config.steepness
     assert recipe.config.steepness == (2 if preset == "shipped" else 1)
 
 
@@ -371,7 +371,7 @@ def test_where_something_is_pinned_the_other_expressions_come_from_elsewhere_at_
     monkeypatch.setattr(examples, "HISTORY_NOISE", 0.0)
     bins = Discretizer.fit([clip.Y for clip in CLIPS], 500)
     speed = torch.from_numpy(
-        np.ceil(bins.step / bins.width / 3)[examples.UPPER].clip(1, 500)
+        np.ceil(bins.speed / bins.width / 3)[examples.UPPER].clip(1, 500)
     ).long()
     data = [
         (torch.from_numpy(CLIPS[0].A), [torch.full((60, 23), level)])
@@ -462,5 +462,5 @@ def test_copying_the_source_is_the_generators_zero():
 
 
 def test_presets_name_every_kind_of_run():
-    assert set(training.RECIPES["generator"]) == {"notebook", "shipped", "paper", "finetune"}
-    assert set(training.RECIPES["mapper"]) == {"notebook", "shipped", "paper", "audio"}
+    assert set(training.GENERATOR_RECIPES) == {"notebook", "shipped", "paper", "finetune"}
+    assert set(training.MAPPER_RECIPES) == {"notebook", "shipped", "paper", "audio"}
