@@ -4,6 +4,8 @@ Notebook: 00_tour.
 """
 
 import time
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Callable, Iterable, Iterator, Sequence
 
@@ -114,15 +116,43 @@ def render_frames(
         Z = Z[list(times)]
     batch = min(BATCH, len(Z))
 
-    for some in Z.split(BATCH):
+    def draw(some: torch.Tensor) -> np.ndarray:
         # batches of one size: in others a frame is rounded otherwise, and a still face would
         # flicker by one level
         filled = torch.cat([some, some[-1:].expand(batch - len(some), -1, -1)])
         with torch.inference_mode(), in_half():
             pictures = generator.render(source, filled)[: len(some)]  # (n, 3, S, S)
         pictures = (pictures.clamp(0, 1) * 255).round().byte()
-        # no context is held open over a yield: it would leak into the caller
-        yield from pictures.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
+        return pictures.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
+
+    for pictures in side_by_side(draw, Z.split(BATCH)):
+        yield from pictures
+
+
+def side_by_side(draw: Callable, batches: Sequence[torch.Tensor]) -> Iterator[np.ndarray]:
+    """Yield draw(batch) of each batch, in order, drawn by as many threads as PyTorch may use.
+
+    Each thread draws a batch alone. Threads that share every layer of one batch wait for each other
+    at each of them: that gains less, and loses much where another program is busy.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or len(batches) == 1:
+        yield from map(draw, batches)
+        return
+
+    ahead: deque[Future] = deque()
+    pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
+    try:
+        for batch in batches:
+            ahead.append(pool.submit(draw, batch))
+            if len(ahead) > threads:  # no more of the film than that is kept in memory
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+        # the pool's threads set it for themselves, and for every thread that starts later
+        torch.set_num_threads(threads)
 
 
 def render_film(
