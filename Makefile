@@ -52,7 +52,7 @@ lint: .venv/.dev
 	.venv/bin/mypy
 
 quick: lint
-	$(ENV) $(TWO) $(CORE:%=tests/unit/test_%.py) tests/exercises $(DOCTESTS) --doctest-modules
+	$(ENV) $(TWO) -m "not slow and not long" $(CORE:%=tests/unit/test_%.py) tests/exercises $(DOCTESTS) --doctest-modules
 
 test: lint
 	$(ENV) $(TWO) tests/unit tests/exercises tests/widgets tests/notebooks tests/site dirfa_edu --doctest-modules

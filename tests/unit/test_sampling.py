@@ -35,6 +35,7 @@ def test_same_seed_same_animation_and_samples_differ(mapper):
     assert np.abs(first - generate(mapper, A, 3, seed=6)).mean() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("settings", [{}, {"guidance": 1.0, "top_p": 0.8}])
 def test_sample_i_does_not_depend_on_how_many_are_drawn(mapper, settings, engine):
@@ -43,6 +44,7 @@ def test_sample_i_does_not_depend_on_how_many_are_drawn(mapper, settings, engine
         assert np.array_equal(many[:n], generate(mapper, A, n, seed=1, engine=engine, **settings))
 
 
+@pytest.mark.slow
 def test_both_engines_are_one_function_on_ten_seconds_of_speech():
     """The shipped network, ten seconds, the fast engine told what the plain one drew."""
     net = load_pretrained("mapper")
