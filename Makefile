@@ -1,9 +1,11 @@
 # make demo     a LibriVox reading becomes three talking faces, in demo/
 # make lab      JupyterLab on the eight notebooks
-# make report   the table of figures per notebook, in README.md
+# make quick    after every change: lint, import contract, types and tests of the core, checks of the exercises
+# make test     before every merge: all tests, and strict nbval over every notebook
+# make long     the tests that take minutes more; make browser: JupyterLab and the pages in Chromium
 # make class    what a teacher hands out or keeps, in class/: zips, slides, common errors, links
-# make test     unit tests, exercise checks, widgets, page, strict nbval over every notebook
 # make site     the course as static pages, in site/
+# make wheel    what others install, in dist/
 SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -13,7 +15,14 @@ SPEECH ?= data_samples/speech/sonnet_2.wav
 PORTRAIT ?= data_samples/portraits/iris.png
 NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 
-.PHONY: demo lab test offline browser bench mutants notebooks report class site corpus voices lint venv dev clean
+# the rooms of the core, without what trains or reads many films
+CORE := animation audio control discretize files generator losses mapper masks metrics sampling talk video house locks
+DOCTESTS := $(wildcard dirfa_edu/*.py) dirfa_edu/fast dirfa_edu/faces dirfa_edu/data
+# two at a time, a file's tests in one process; each on one core
+TWO := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+
+.PHONY: demo lab quick test nbval long offline browser bench mutants notebooks report class site wheel corpus voices \
+	lint lock venv dev clean
 
 .venv/.installed: requirements.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install it, or run make PYTHON=/path/to/python"; exit 1; }
@@ -29,16 +38,32 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 venv: .venv/.installed
 dev: .venv/.dev
 
-# one thread: frame-by-frame decoding gains nothing from two, and loses much where another program is busy
 demo: .venv/.installed
-	$(ENV) OMP_NUM_THREADS=1 .venv/bin/dirfa-edu talk $(SPEECH) --portrait $(PORTRAIT) --samples 3 --seed 0 --out demo/
+	$(ENV) .venv/bin/dirfa-edu talk $(SPEECH) --portrait $(PORTRAIT) --samples 3 --seed 0 --out demo/
 
 lab: .venv/.installed
 	.venv/bin/jupyter lab --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks
 
-test: .venv/.dev
-	$(ENV) $(PY) -m pytest tests/unit tests/exercises tests/widgets tests/notebooks tests/site dirfa_edu --doctest-modules
+lint: .venv/.dev
+	.venv/bin/ruff check -q .
+	.venv/bin/ruff format -q --check .
+	.venv/bin/codespell dirfa_edu tests tools notebooks/src docs teaching *.md data_samples/README.md
+	.venv/bin/lint-imports
+	.venv/bin/mypy
+
+quick: lint
+	$(ENV) $(TWO) $(CORE:%=tests/unit/test_%.py) tests/exercises $(DOCTESTS) --doctest-modules
+
+test: lint
+	$(ENV) $(TWO) tests/unit tests/exercises tests/widgets tests/notebooks tests/site dirfa_edu --doctest-modules
+	$(MAKE) nbval
+
+# alone and one after the other: chapters train for so many seconds by the clock
+nbval: .venv/.dev
 	$(ENV) $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider -o addopts= -q $(NOTEBOOKS)
+
+long: .venv/.dev
+	$(ENV) $(PY) -m pytest -m long --timeout=1800 tests/unit tests/exercises tests/widgets tests/notebooks tests/site
 
 # the same tests in a network namespace that holds the loopback interface alone
 offline: .venv/.dev
@@ -84,9 +109,15 @@ voices: .voices/.installed
 	.voices/bin/python data_samples/build/voices.py
 	.voices/bin/python data_samples/build/voices.py compare
 
-lint: .venv/.dev
-	.venv/bin/ruff check .
-	.venv/bin/codespell dirfa_edu tests tools notebooks/src docs teaching README.md data_samples/README.md
+lock: .venv/.dev
+	$(ENV) $(PY) -m pip install -q uv==0.13.9
+	$(ENV) $(PY) tools/lock.py
+
+# built from an empty build/: what an earlier one left there would go into the wheel
+wheel: .venv/.dev
+	rm -rf build
+	$(ENV) $(PY) -m pip wheel -q --no-deps --no-build-isolation -w dist .
+	@ls -sh dist/*.whl
 
 clean:
-	rm -rf demo runs class site mutants
+	rm -rf demo runs class site mutants build dist

@@ -5,8 +5,9 @@ Whatever a user gives that cannot be used ends in one sentence and exit code 2.
 
 import json
 import sys
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -114,81 +115,107 @@ def train(
     """Train a network; run the same line again to go on after an interruption."""
     from . import training
     from .data.corpus import Corpus
-    from .examples import generator_pairs, one_person
     from .generator import save_generator
     from .mapper import save_mapper
     from .runs import first_process
 
-    if (
-        network not in training.PRESETS
-        or preset not in training.PRESETS[network]
-        or preset == "finetune"
-    ):
-        raise InputError(
-            f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
-            "presets are notebook, shipped and paper, for the mapper also audio"
-        )
-    settings = dict(training.PRESETS[network][preset])
-    if finetune:
-        if network != "generator":
-            raise InputError("only the generator can be tuned to one person's film")
-        settings = dict(training.PRESETS[network]["finetune"])
-    if steps or minutes:
-        settings = {k: v for k, v in settings.items() if k not in ("steps", "minutes")}
-        settings |= {"steps": steps, "minutes": minutes}
-    corpus = Corpus(data)
-    settings |= {"seed": seed, "device": device, "checkpoint": out / f"{network}.checkpoint"}
+    if finetune and network == "generator":
+        preset = "finetune"
+    elif finetune:
+        raise InputError("only the generator can be tuned to one person's film")
+    elif preset == "finetune":
+        raise InputError("tuned to whom? Give a film of one person: --finetune me.mp4")
+    recipe = chosen_recipe(network, preset, steps, minutes, seed, weight)
+
+    where: dict[str, Any] = {
+        "device": device,
+        "devices": devices,
+        "checkpoint": out / f"{network}.checkpoint",
+    }
+    trained: Any
     if network == "mapper":
-        trained, log = training.train_mapper(
-            [clip for clip in corpus.select(split="train") if clip.kind != "probe"],
-            **settings,
-            devices=devices,
-            tensorboard=tensorboard,
-        )
-        if not first_process():
-            return
-        save_mapper(out / "mapper.safetensors", trained)
+        clips = [clip for clip in Corpus(data).select(split="train") if clip.kind != "probe"]
+        trained, log = training.train_mapper(clips, recipe, tensorboard=tensorboard, **where)
+    elif finetune:
+        trained, log, before = tune(finetune, recipe, vgg, where)
     else:
-        if finetune:
-            settings["start"] = training.load_pretrained("generator")
-            film, rest = one_person(finetune, settings["start"].config.size)
-            clips, validation = [film], [rest]
-        else:
-            clips, validation = (
-                corpus.select(split="train", rendered=True),
-                corpus.select(split="test", kind="probe"),
-            )
+        corpus = Corpus(data)
+        clips = corpus.select(split="train", rendered=True)
+        validation = corpus.select(split="test", kind="probe")
         trained, log = training.train_generator(
-            clips,
-            **settings,
-            devices=devices,
-            vgg=vgg,
-            lambdas=numbers(weight),
-            validation=validation,
+            clips, recipe, validation=validation, vgg=vgg, **where
         )
-        if not first_process():
-            return
-        save_generator(out / "generator.safetensors", trained)
-        if finetune:
-            before = training.generator_gain(
-                settings["start"], generator_pairs(validation, trained.config.size)
-            )
-            typer.echo(
-                f"PSNR on the last fifth of the film: {before['psnr']} dB before, {log[-1]['psnr']} after"
-            )
+
+    if not first_process():
+        return
+    save = save_mapper if network == "mapper" else save_generator
+    save(out / f"{network}.safetensors", trained)
+    if finetune:
+        typer.echo(
+            f"PSNR on the last fifth of the film: {before} dB before, {log[-1]['psnr']} after"
+        )
     with atomic_path(out / f"{network}.log.json") as temporary:
         temporary.write_text(json.dumps(log, indent=1))
     typer.echo(f"{out / (network + '.safetensors')}: {json.dumps(log[-1])}")
 
 
-def numbers(given: list[str] | None) -> dict[str, float]:
-    """["adv=0", ...] -> {"adv": 0.0, ...}. Raises InputError for anything else."""
+def chosen_recipe(
+    network: str,
+    preset: str,
+    steps: int | None,
+    minutes: float | None,
+    seed: int,
+    weight: list[str] | None,
+):
+    """The recipe that a command line asks for. Raises InputError where there is none."""
+    from .training import GENERATOR_RECIPES, MAPPER_RECIPES
+
+    presets: dict[str, dict] = {"mapper": MAPPER_RECIPES, "generator": GENERATOR_RECIPES}
+    recipes = presets.get(network, {})
+    if preset not in recipes:
+        raise InputError(
+            f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
+            "presets are notebook, shipped and paper, for the mapper also audio"
+        )
+    recipe = replace(recipes[preset], seed=seed)
+    if steps or minutes:  # instead of the preset's budget, whichever that is
+        recipe = replace(recipe, steps=steps, minutes=minutes)
+    if weight and network == "mapper":
+        raise InputError("--weight is for the generator: the mapper has one loss, Eq. 5")
+    if weight:
+        recipe = replace(recipe, lambdas=lambdas_of(weight))
+    return recipe
+
+
+def lambdas_of(given: list[str]):
+    """["adv=0", ...] -> `losses.Lambdas`. Raises InputError for anything else."""
+    from .losses import Lambdas
+
     try:
-        return {name: float(value) for name, value in (each.split("=") for each in given or [])}
+        weights = {name: float(value) for name, value in (each.split("=") for each in given)}
     except ValueError as error:
         raise InputError(
             f"{' '.join(given)}: give --weight TERM=NUMBER, for instance --weight adv=0"
         ) from error
+    terms = [field.name for field in fields(Lambdas)]
+    for name in weights:
+        if name not in terms:
+            raise InputError(f"no weight {name}: terms are {', '.join(terms)}")
+    return Lambdas(**weights)
+
+
+def tune(film: Path, recipe, vgg: Path | None, where: dict) -> tuple:
+    """The shipped generator, tuned to one person's film: the network, its log, and PSNR before."""
+    from . import training
+    from .examples import one_person, read_footage
+
+    start = training.load_pretrained("generator")
+    learned, rest = one_person(film, start.config.size)
+    trained, log = training.train_generator(
+        [learned], recipe, start=start, validation=[rest], vgg=vgg, **where
+    )
+    before = training.generator_gain(start, [read_footage(rest, start.config.size)])
+    return trained, log, before["psnr"]
 
 
 @app.command()
@@ -214,21 +241,26 @@ def evaluate(
     from .results.report_card import evaluate_talk
     from .results.sync_card import evaluate_sync
 
+    figures: dict
     if what == "talk":
         if folder is None:
             raise InputError("which videos? Give their folder: dirfa-edu evaluate talk FOLDER")
         figures = evaluate_talk(folder, weights)
         typer.echo(f"{folder / 'report.html'}: {len(figures)} videos")
-    elif what in (
-        runs := {"mapper": evaluate_mapper, "generator": evaluate_generator, "sync": evaluate_sync}
-    ):
-        figures = runs[what](weights)
+    else:
+        if what == "mapper":
+            figures = evaluate_mapper(weights)
+        elif what == "generator":
+            figures = evaluate_generator(weights)
+        elif what == "sync":
+            figures = evaluate_sync(weights)
+        else:
+            raise InputError(
+                f"nothing to evaluate called {what!r}: choose mapper, generator, sync or talk"
+            )
         for name, value in figures.items():
             typer.echo(f"{name:45s} {value}")
-    else:
-        raise InputError(
-            f"nothing to evaluate called {what!r}: choose mapper, generator, sync or talk"
-        )
+
     if json_file:
         with atomic_path(json_file) as temporary:
             temporary.write_text(json.dumps(figures, indent=1))
@@ -286,32 +318,45 @@ def doctor(
 
     from .training import load_pretrained
 
-    for package in ("torch", "numpy", "librosa", "numba", "av", "jupyterlab"):
+    for package in ("torch", "numpy", "librosa", "numba", "av"):
         typer.echo(f"{package:12s} {version(package)}")
+    typer.echo(f"{'jupyterlab':12s} {course_version()}")
+
     typer.echo(f"{'samples':12s} {data_path()}")
     for name in ("mapper", "generator", "sync"):
         load_pretrained(name)
         typer.echo(f"{name:12s} loads")
-    if data or folder:
-        from .data.corpus import Corpus
+    if not (data or folder):
+        return
 
-        corpus = Corpus(folder or "samples")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what was skipped is among the problems
-            problems = corpus.check()
-        for problem in problems[1:20]:
-            typer.echo(problem)
-        if problems:
-            raise InputError(
-                f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} in {corpus.root}: "
-                f"{problems[0]}"
-            )
-        whole = (
-            "every file as in the manifest"
-            if corpus.clips[0].sha256
-            else "every film and CSV can be read"
-        )
-        typer.echo(f"{'data':12s} {len(corpus)} clips, {whole}")
+    from .data.corpus import Corpus
+
+    corpus = Corpus(folder or "samples")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what was skipped is among the problems
+        problems = corpus.check()
+    for problem in problems[1:20]:
+        typer.echo(problem)
+    if problems:
+        many = "problem" if len(problems) == 1 else "problems"
+        raise InputError(f"{len(problems)} {many} in {corpus.root}: {problems[0]}")
+
+    whole = (
+        "every file as in the manifest"
+        if corpus.clips[0].sha256
+        else "every film and CSV can be read"
+    )
+    typer.echo(f"{'data':12s} {len(corpus)} clips, {whole}")
+
+
+def course_version() -> str:
+    """The version of JupyterLab, or who needs it: every command does without."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("jupyterlab")
+    except PackageNotFoundError:
+        return "not here: the notebooks need it, install dirfa-edu[course]"
 
 
 def main() -> None:

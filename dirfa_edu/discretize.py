@@ -26,12 +26,12 @@ class Discretizer:
     low: np.ndarray  # (23,)
     high: np.ndarray  # (23,)
     bins: int = BINS
-    # (23,), how far an attribute moves in one frame: 99 % of its steps are smaller
-    step: np.ndarray | None = None
+    # (23,), how far an attribute goes in one frame: 99 % of its moves are shorter
+    speed: np.ndarray | None = None
 
     @staticmethod
     def fit(tracks: list[np.ndarray], bins: int = BINS) -> "Discretizer":
-        """Ranges and steps from training tracks (T, 23): AUs 0..5, pose the 0.1-99.9 % quantiles.
+        """Ranges and speeds from training tracks (T, 23): AUs 0..5, pose the 0.1-99.9 % quantiles.
 
         Raises InputError for no tracks, fewer than 2 bins, or a pose that never moves.
 
@@ -53,8 +53,8 @@ class Discretizer:
                 f"attribute {int(np.argmax(high <= low))} never moves in the training tracks"
             )
         moves = np.concatenate([np.abs(np.diff(track, axis=0)) for track in tracks])
-        step = [np.quantile(move[move > 0], 0.99) if move.any() else np.inf for move in moves.T]
-        return Discretizer(low, high, bins, np.array(step))
+        speed = [np.quantile(move[move > 0], 0.99) if move.any() else np.inf for move in moves.T]
+        return Discretizer(low, high, bins, np.array(speed))
 
     @property
     def width(self) -> np.ndarray:

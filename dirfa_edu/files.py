@@ -12,21 +12,33 @@ class InputError(ValueError):
     what to do."""
 
 
-def data_path(*parts: str) -> Path:
-    """Path of a file in `data_samples`: beside the package, or where DIRFA_EDU_DATA points.
+PACKAGE = Path(__file__).resolve().parent
+BESIDE = PACKAGE.parent / "data_samples"  # in a clone of the repository
+INSIDE = PACKAGE / "_samples"  # in an installed wheel: networks, portraits, actors, one speech
 
-    Raises InputError where neither leads to the folder.
+
+def data_path(*parts: str) -> Path:
+    """Path of a file in `data_samples`: where DIRFA_EDU_DATA points, beside the package, or inside the wheel.
+
+    Raises InputError where none of the three is a folder, and for a file that a wheel does not bring.
 
     >>> data_path("models").name
     'models'
     """
     chosen = os.environ.get("DIRFA_EDU_DATA")
-    root = Path(chosen) if chosen else Path(__file__).resolve().parent.parent / "data_samples"
+    root = Path(chosen) if chosen else BESIDE if BESIDE.is_dir() else INSIDE
+    path = root.joinpath(*parts)
     if not root.is_dir():
         raise InputError(
             f"no sample data at {root}: set DIRFA_EDU_DATA to the folder data_samples of the repository"
         )
-    return root.joinpath(*parts)
+
+    if root == INSIDE and not path.exists():
+        raise InputError(
+            f"{'/'.join(parts)} is not among the samples in {root}: set DIRFA_EDU_DATA to the folder "
+            "data_samples of a clone of the project's repository, which holds the whole corpus"
+        )
+    return path
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Paper: 3.2.4, 3.3.1. Notebooks: 04_mapper, 05_generator.
 """
 
 import math
+from dataclasses import asdict, dataclass
 
 import torch
 import torch.nn.functional as F
@@ -11,132 +12,83 @@ from torch import Tensor
 
 from .files import InputError
 
-# weights of the generator's terms; ours, the paper gives none: Eq. 7's three, then those that
-# steady training
-LAMBDAS = {"adv": 0.15, "rec": 0.1, "attr": 0.05, "pixel": 1.0, "spread": 0.5, "equivariance": 0.5}
 
-
+# ---- mapper --------------------------------------------------------------------------------------
 def cross_entropy(logits: Tensor, y_bar: Tensor, ordinal: float = 0.0) -> Tensor:
-    """L_CE: logits (B, T, 23, D) against true bins (B, T, 23), mean over frames and attributes, in
-    nats.
+    """L_CE: mean surprise of logits (B, T, 23, D) at the true bins y_bar (B, T, 23), in nats.
 
-    Bins of -100 (padding) do not count. With `ordinal` > 0 (ours, not the paper's) the target is no
-    single bin but a Gaussian of that many bins about it, so that a near miss costs less than a far
-    one. Bin 0 stays sharp: it gives nothing to its neighbours and takes nothing, because "exactly
-    zero" is a statement of its own.
+    The mean is over frames and attributes; bins of -100 (padding) do not count. With `ordinal` > 0
+    (ours, not the paper's) the target is no single bin but a Gaussian of that many bins about it,
+    so that a near miss costs less than a far one.
     Paper: Eq. 5. Notebook: 04_mapper.
 
-    >>> cross_entropy(torch.zeros(1, 2, 23, 4), torch.zeros(1, 2, 23, dtype=torch.long)).round(decimals=4)
+    >>> y_bar = torch.zeros(1, 2, 23, dtype=torch.long)
+    >>> cross_entropy(torch.zeros(1, 2, 23, 4), y_bar).round(decimals=4)
     tensor(1.3863)
     """
-    logits, y = logits.flatten(0, 2).float(), y_bar.flatten()  # (B*T*23, D), (B*T*23,)
+    logits = logits.flatten(0, 2).float()  # (n, D), n = B T 23
+    y = y_bar.flatten()  # (n,)
     bins, weight = soft_targets(y, logits.shape[1], ordinal)
-    return -(weight * F.log_softmax(logits, dim=1).gather(1, bins)).sum() / (y >= 0).sum()
+    log_p = F.log_softmax(logits, dim=1)
+    return -(weight * log_p.gather(1, bins)).sum() / (y >= 0).sum()
 
 
 def soft_targets(y: Tensor, D: int, ordinal: float) -> tuple[Tensor, Tensor]:
-    """The target of each true bin y (n,) -> bins and their weights, both (n, r); weights sum to 1,
-    of padding to 0."""
-    reach = math.ceil(3 * ordinal)
+    """The target of each true bin y (n,) -> bins and their weights, both (n, r).
+
+    Weights are a Gaussian of `ordinal` bins and sum to 1, for padding to 0. Bin 0 stays sharp: it
+    gives nothing to its neighbours and takes nothing, because "exactly zero" is a statement of its
+    own.
+
+    >>> bins, weight = soft_targets(torch.tensor([0, 5]), D=10, ordinal=0.5)
+    >>> bins[1].tolist(), weight[0].tolist()
+    ([3, 4, 5, 6, 7], [0.0, 0.0, 1.0, 0.0, 0.0])
+    """
+    reach = math.ceil(3 * ordinal)  # a Gaussian's weight further out than 3 deviations is nothing
     steps = torch.arange(-reach, reach + 1, device=y.device)
     bins = y[:, None] + steps  # (n, r)
-    weight = torch.exp(-0.5 * (steps / max(ordinal, 1e-3)) ** 2) * (
-        (bins > 0) & (bins < D) & (y > 0)[:, None]
-    )
+
+    may_share = (bins > 0) & (bins < D) & (y > 0)[:, None]
+    weight = torch.exp(-0.5 * (steps / max(ordinal, 1e-3)) ** 2) * may_share
     weight[:, reach] = y >= 0  # the true bin always counts, padding never
     return bins.clamp(0, D - 1), weight / weight.sum(1, keepdim=True).clamp_min(1)
 
 
 def around(y_previous: Tensor, reach: int, D: int) -> tuple[Tensor, Tensor]:
-    """Where logits for steps from the last bin belong: y_previous (n,) -> the bins up to `reach`
-    below and above it, and whether there is none, beyond the ends or where nothing came before (bin
-    D); both (n, 2 reach + 1)."""
+    """Where logits relative to the last bin belong: y_previous (n,) -> bins up to `reach` about it.
+
+    Both results are (n, 2 reach + 1): the bins, and whether there is none, beyond the ends or where
+    nothing came before (bin D).
+
+    >>> bins, outside = around(torch.tensor([1, 10]), reach=2, D=10)
+    >>> outside.tolist()
+    [[True, False, False, False, False], [True, True, True, True, True]]
+    """
     before = y_previous.where(y_previous < D, -reach - 1)[:, None]  # the start: no bin is in reach
     bins = before + torch.arange(-reach, reach + 1, device=y_previous.device)
     near = bins.clamp(0, D - 1)
     return near, near != bins
 
 
-def head_cross_entropy(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    y_bar: Tensor,
-    ordinal: float = 0.0,
-    steps: Tensor | None = None,
-    y_previous: Tensor | None = None,
-) -> Tensor:
-    """`cross_entropy(x @ weight + bias, y_bar)` without ever holding all the logits: less memory,
-    less time.
+# ---- generator -----------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Lambdas:
+    """Weights of the generator's terms; all ours, the paper gives none. 0 switches a term off.
 
-    x (B, T, d) are the hidden states before the last linear map, weight (d, 23 D), y_bar (B, T,
-    23). `steps` (B, T, 23, 2 reach + 1) are logits to be added about the bins of the frame before,
-    `y_previous` (B, T, 23). The softmax's gradient, p minus target, is known at once, so one
-    attribute after the other is carried forth and back while its logits are still in the cache.
-    Paper: Eq. 5. Notebook: 04_mapper.
-
-    >>> x, y = torch.zeros(1, 2, 3), torch.zeros(1, 2, 23, dtype=torch.long)
-    >>> head_cross_entropy(x, torch.zeros(3, 23 * 4), torch.zeros(23 * 4), y).round(decimals=4)
-    tensor(1.3863)
+    Raises InputError for a weight below 0, or one that is no number. Paper: Eq. 7.
     """
-    if steps is None:
-        steps, y_previous = x.new_zeros(*y_bar.shape, 1), torch.zeros_like(y_bar)
-    # a function of our own must see to its number format itself
-    if torch.is_autocast_enabled(x.device.type):
-        x, weight = (part.to(torch.get_autocast_dtype(x.device.type)) for part in (x, weight))
-    flat = (part.flatten(0, 1) for part in (x, y_bar, steps, y_previous))
-    return _HeadCrossEntropy.apply(weight, bias, ordinal, *flat)
 
+    adv: float = 0.15  # Eq. 7's three
+    rec: float = 0.1
+    attr: float = 0.05
+    pixel: float = 1.0  # and those that steady training
+    spread: float = 0.5
+    equivariance: float = 0.5
 
-class _HeadCrossEntropy(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx,
-        weight: Tensor,
-        bias: Tensor,
-        ordinal: float,
-        x: Tensor,
-        y: Tensor,
-        steps: Tensor,
-        y_previous: Tensor,
-    ) -> Tensor:
-        grads = [torch.empty_like(part) for part in (weight, bias, x, steps)]
-        grads[2].zero_()  # the only one that sums over attributes
-        total, D, padded = (
-            x.new_zeros((), dtype=torch.float32),
-            len(bias) // y.shape[1],
-            bool((y < 0).any()),
-        )
-        heads = [part.split(D, dim=-1) for part in (weight, bias.to(x.dtype), *grads[:2])]
-        # W (d, D): the head of one attribute
-        for j, (W, b, W_grad, b_grad) in enumerate(zip(*heads)):
-            near, outside = around(y_previous[:, j], steps.shape[-1] // 2, D)
-            logits = (
-                torch.addmm(b, x, W)
-                .float()
-                .scatter_add_(1, near, steps[:, j].masked_fill(outside, 0).float())
-            )
-            log_p = F.log_softmax(logits, dim=1)  # (n, D)
-            bins, target = soft_targets(y[:, j], D, ordinal)
-            total -= (target * log_p.gather(1, bins)).sum()
-            slope = log_p.exp_().scatter_add_(1, bins, -target)  # p - target
-            if padded:
-                slope *= (y[:, j] >= 0)[:, None]
-            grads[3][:, j] = slope.gather(1, near).masked_fill_(outside, 0)
-            slope = slope.to(x.dtype)
-            grads[2].addmm_(slope, W.T)
-            W_grad.addmm_(x.T, slope, beta=0)
-            b_grad.copy_(slope.sum(0))
-        ctx.count = (y >= 0).sum()
-        ctx.save_for_backward(*grads)
-        return total / ctx.count
-
-    @staticmethod
-    def backward(ctx, out: Tensor) -> tuple:
-        weight, bias, x, steps = (
-            (out / ctx.count).to(grad.dtype) * grad for grad in ctx.saved_tensors
-        )
-        return weight, bias, None, x, None, steps, None
+    def __post_init__(self) -> None:
+        for term, weight in asdict(self).items():
+            if not 0 <= weight < math.inf:
+                raise InputError(f"no weight {term} = {weight}: weights are 0 or more")
 
 
 def lsgan_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -162,93 +114,88 @@ def lsgan_generator(fake: Tensor) -> Tensor:
 def perceptual(phi_target: list[Tensor], phi_generated: list[Tensor]) -> Tensor:
     """L_rec: mean absolute difference of phi's features, averaged over its levels.
 
-    Levels are scaled to unit size on the target first, so that each counts alike; phi is the face
-    network of `vision`, where the paper has VGG. Paper: Eq. 9. Notebook: 05_generator.
+    Levels (B, C, h, w) are scaled to unit size on the target first, so that each counts alike; phi
+    is the face network of `faces.identity`, where the paper has VGG.
+    Paper: Eq. 9. Notebook: 05_generator.
     """
-    levels = [
-        (a - b).abs().mean((1, 2, 3)) / a.abs().mean((1, 2, 3)).clamp_min(1e-6).detach()
-        for a, b in zip(phi_target, phi_generated)
-    ]  # each (B,)
+    levels = []
+    for target, generated in zip(phi_target, phi_generated):
+        size = target.abs().mean((1, 2, 3)).clamp_min(1e-6).detach()  # (B,)
+        levels.append((target - generated).abs().mean((1, 2, 3)) / size)
     return torch.stack(levels).mean()
 
 
 def attribute(predicted_real: Tensor | None, predicted_fake: Tensor, z: Tensor) -> Tensor:
-    """L_attr: squared error of the auxiliary head D_Z on real and on generated pictures, all (B,
-    23) normalised.
+    """L_attr: squared error of what D_Z reads off real and generated pictures, all (B, 23).
 
-    Normalised attributes, because in raw units millimetres drown the AUs. Training gives the real
-    half to D and the generated half to G: then `predicted_real` is None. Paper: Eq. 10. Notebook:
-    05_generator.
+    Attributes are normalised, because in raw units millimetres drown the AUs. Training gives the
+    real half to D and the generated half to G: then `predicted_real` is None.
+    Paper: Eq. 10. Notebook: 05_generator.
     """
     fake = (predicted_fake - z).square().sum(-1).mean()
-    return fake if predicted_real is None else fake + (predicted_real - z).square().sum(-1).mean()
+    if predicted_real is None:
+        return fake
+    return fake + (predicted_real - z).square().sum(-1).mean()
 
 
 def generator_objective(
-    adversarial: Tensor,
-    rec: Tensor,
-    attr: Tensor,
-    lambda_rec: float = 2.0,
-    lambda_attr: float = 1.0,
-    lambda_adv: float = 1.0,
+    adversarial: Tensor, rec: Tensor, attr: Tensor, lambdas: Lambdas = Lambdas()
 ) -> Tensor:
-    """L = L_adv + lambda_rec L_rec + lambda_attr L_attr; ours, a weight for L_adv as well, so that
-    it can be switched off. Paper: Eq. 7. Notebook: 05_generator."""
-    return lambda_adv * adversarial + lambda_rec * rec + lambda_attr * attr
+    """L = L_adv + lambda_rec L_rec + lambda_attr L_attr, with a weight for L_adv as well.
 
+    That weight is ours, so that the term can be switched off.
+    Paper: Eq. 7. Notebook: 05_generator.
 
-def weights(changed: dict | None) -> dict[str, float]:
-    """LAMBDAS with some of them changed. Raises InputError for a term that does not exist, or a
-    weight below 0."""
-    for name, value in (changed or {}).items():
-        if name not in LAMBDAS or not 0 <= value < math.inf:
-            raise InputError(
-                f"no weight {name} = {value}: terms are {', '.join(LAMBDAS)}, weights are 0 or more"
-            )
-    return LAMBDAS | (changed or {})
+    >>> one = torch.tensor(1.0)
+    >>> generator_objective(one, one, one, Lambdas(adv=1, rec=10, attr=2))
+    tensor(13.)
+    """
+    return lambdas.adv * adversarial + lambdas.rec * rec + lambdas.attr * attr
 
 
 def pixel(target: Tensor, generated: Tensor) -> Tensor:
-    """A plain L1 + L2 on pixels, and L1 on their differences and two smaller sizes; not in the
-    paper, it steadies early training.
+    """A plain L1 + L2 on pixels, and L1 on two smaller sizes and on edges; not in the paper.
 
-    Both (B, 3, S, S) in 0..1. The square makes the few pixels of an open mouth or a closed eye
-    count, and the middle of the picture, where they are, counts five times.
+    It steadies early training. Both are (B, 3, S, S) in 0..1. The square makes the few pixels of an
+    open mouth or a closed eye count, and the middle of the picture, where they are, counts five
+    times.
     """
+    S = target.shape[-1]
+    middle = slice(S // 4, S * 3 // 4)  # half as wide and high as the picture, a quarter of it
 
     def weighed(error: Tensor) -> Tensor:
         weight = error.new_ones(error.shape[-2:])
-        middle = slice(target.shape[-1] // 4, target.shape[-1] * 3 // 4)
-        weight[middle, middle] += weight.numel() / weight[middle, middle].numel()
+        weight[middle, middle] += weight.numel() / weight[middle, middle].numel()  # 1 + 4
         return (error * weight).mean()
 
-    # pools and edges are linear: theirs are those of the difference
+    # smaller sizes and edges are linear: theirs are those of the difference
     difference = target - generated
     loss = weighed(difference.abs() + 4 * difference.square())
-    for size in (2, 4):
-        loss = loss + F.avg_pool2d(difference, size).abs().mean()
+
+    for shrink in (2, 4):
+        loss = loss + F.avg_pool2d(difference, shrink).abs().mean()
+
     for axis in (-1, -2):  # edges: differences of neighbouring pixels
         loss = loss + 2 * weighed(difference.diff(dim=axis).abs())
     return loss
 
 
 def layered(target: Tensor, generated: Tensor, painted: Tensor, keep: Tensor) -> Tensor:
-    """`pixel` on the picture and on its painted layer alone, with `keep` (a logit) held near the
-    middle.
+    """`pixel` on the picture and on its painted layer alone, with `keep` (a logit) near the middle.
 
     Without this the generator learns to copy the warped source everywhere before it can paint; the
     choice saturates and the inside of an open mouth, which the source does not show, is never
     learnt. Ours, not the paper's.
     """
     target, generated, painted = (x.contiguous() for x in (target, generated, painted))
-    return pixel(target, generated) + 0.5 * pixel(target, painted) + 1e-3 * keep.square().mean()
+    undecided = 1e-3 * keep.square().mean()
+    return pixel(target, generated) + 0.5 * pixel(target, painted) + undecided
 
 
 def keypoint_spread(points: Tensor, apart: float = 0.1) -> Tensor:
-    """How much keypoints (B, K, 3) huddle: the mean over pairs of what their squared distance lacks
-    of `apart`.
+    """How much keypoints (B, K, 3) huddle: what the squared distance of pairs lacks of `apart`.
 
-    After face-vid2vid; ours, not in the paper. Notebook: 05_generator.
+    The mean over all pairs. After face-vid2vid; ours, not in the paper. Notebook: 05_generator.
 
     >>> keypoint_spread(torch.zeros(1, 4, 3)).round(decimals=4), keypoint_spread(torch.eye(3)[None])
     (tensor(0.1000), tensor(0.))
@@ -259,8 +206,7 @@ def keypoint_spread(points: Tensor, apart: float = 0.1) -> Tensor:
 
 
 def equivariance(seen: Tensor, seen_turned: Tensor, turn: Tensor) -> Tensor:
-    """Keypoints belong to places of the face: where the picture is moved by `turn` (B, 2, 3), they
-    must move with it.
+    """Keypoints are places of the face: where `turn` (B, 2, 3) moves the picture, they go along.
 
     A place p of the turned picture shows the place turn(p) of the picture itself. Mean absolute
     difference, x and y. After face-vid2vid; ours, not in the paper. Notebook: 05_generator.

@@ -15,33 +15,40 @@ import numpy as np
 from .animation import FPS, GROUPS, LIPS, UPPER, check_animation
 from .files import InputError
 
-MOUTH_68 = list(range(48, 68))  # the mouth in the 68-point scheme
+# what counts as one step of each attribute: an AU unit, 0.1 rad, 10 mm
+UNITS = np.array([1.0] * 17 + [0.1] * 3 + [10.0] * 3)
 HUMAN_EBR = (0.28, 0.45)  # blinks a second, as the paper cites them
 
+# places of the 68-point scheme (iBUG), and of FaceMesh's 468 points
+MOUTH_68 = list(range(48, 68))
+EYE_CORNERS = {68: (36, 45), 468: (33, 263)}  # the outer ones
+LIDS = ((159, 145), (386, 374))  # upper and lower, of one eye and of the other
+EYE_WIDTHS = ((33, 133), (362, 263))  # outer and inner corner
 
+
+# ---- pictures ------------------------------------------------------------------------------------
 def to_unit(image) -> np.ndarray:
-    """Pictures as float64 in 0..1: uint8 is divided by 255, floats pass. Raises InputError for
-    other values."""
+    """Pictures as float64 in 0..1: uint8 is divided by 255, floats pass.
+
+    Raises InputError for other values.
+    """
     image = np.asarray(image)
     if image.dtype == np.uint8:
         return image.astype(np.float64) / 255
+
     image = image.astype(np.float64)
-    if (
-        not np.isfinite(image).all()
-        or image.min(initial=0) < -1e-3
-        or image.max(initial=0) > 1 + 1e-3
-    ):
+    low, high = image.min(initial=0), image.max(initial=0)
+    if not np.isfinite(image).all() or low < -1e-3 or high > 1 + 1e-3:  # rounding may pass
         raise InputError("pictures are uint8, or floats in 0..1: divide by 255, or clip, first")
     return image
 
 
 def psnr(a, b) -> float:
-    """Peak signal-to-noise ratio of two pictures or clips of one shape, in dB: 10 log10(1 / MSE),
-    inf where equal.
+    """Peak signal-to-noise ratio of two pictures or clips of one shape, in dB; inf where equal.
 
-    Inputs are floats in 0..1 or uint8; the difference is always taken in float (in uint8 it wraps
-    around, and unrelated pictures would score 28 dB). Raises InputError for two shapes. Paper:
-    Table 1. Notebook: 06_evaluation.
+    It is 10 log10(1 / MSE). Inputs are floats in 0..1 or uint8; the difference is always taken in
+    float: in uint8 it wraps around, and unrelated pictures would score 28 dB.
+    Raises InputError for two shapes. Paper: Table 1. Notebook: 06_evaluation.
 
     >>> round(psnr(np.zeros((4, 4)), np.full((4, 4), 0.1)), 6)
     20.0
@@ -54,11 +61,10 @@ def psnr(a, b) -> float:
 
 
 def ssim(a, b, sigma: float = 1.5) -> float:
-    """Structural similarity of two pictures (H, W) or (H, W, 3), -1..1, with the usual 11 x 11
-    Gaussian window.
+    """Structural similarity of two pictures (H, W) or (H, W, 3), -1..1.
 
-    Inputs as for psnr; the mean over colours and over the windows that lie wholly inside. Ours, not
-    in the paper.
+    With the usual Gaussian window of 11 x 11; the mean over colours and over the windows that lie
+    wholly inside. Inputs as for psnr. Ours, not in the paper.
     """
     a, b = to_unit(a), to_unit(b)
     if a.shape != b.shape or a.ndim not in (2, 3) or min(a.shape[:2]) < 11:
@@ -74,26 +80,26 @@ def ssim(a, b, sigma: float = 1.5) -> float:
         return x
 
     mean_a, mean_b = blur(a), blur(b)
-    var_a, var_b, cov = (
-        blur(a * a) - mean_a**2,
-        blur(b * b) - mean_b**2,
-        blur(a * b) - mean_a * mean_b,
-    )
-    c1, c2 = 0.01**2, 0.03**2
-    score = (
-        (2 * mean_a * mean_b + c1)
-        * (2 * cov + c2)
-        / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
-    )
-    return float(score.mean())
+    var_a = blur(a * a) - mean_a**2
+    var_b = blur(b * b) - mean_b**2
+    cov = blur(a * b) - mean_a * mean_b
+
+    c1, c2 = 0.01**2, 0.03**2  # the published constants, for pictures in 0..1
+    alike = (2 * mean_a * mean_b + c1) * (2 * cov + c2)
+    apart = (mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2)
+    return float((alike / apart).mean())
 
 
+# ---- identity ------------------------------------------------------------------------------------
 def embeddings(frames: np.ndarray) -> np.ndarray:
-    """Identity of the face in each frame (T, H, W, 3) uint8 -> (T', 128), T' the frames in which a
-    face is found."""
+    """Identity of the face in each frame (T, H, W, 3) uint8 -> (T', 128).
+
+    T' are the frames in which a face is found. Raises InputError where there is none.
+    """
     import torch
 
-    from .faces.vision import face_chips, landmarks, load_face_resnet
+    from .faces.identity import load_face_resnet
+    from .faces.vision import face_chips, landmarks
 
     frames = np.asarray(frames)
     with torch.no_grad():
@@ -101,20 +107,22 @@ def embeddings(frames: np.ndarray) -> np.ndarray:
 
 
 def acd(reference: np.ndarray, frames: np.ndarray) -> float:
-    """Average content distance: mean L2 distance between the identity of a picture (H, W, 3) and of
-    each frame (T, H, W, 3), all uint8. About 0.3 within a clip of one person, 0.8 between people.
+    """Average content distance: mean L2 distance of identities, of a picture and of each frame.
 
-    Raises InputError where a face is found in neither. Paper: Table 1 (MoCoGAN's measure).
-    Notebook: 06_evaluation.
+    The picture is (H, W, 3), the frames (T, H, W, 3), all uint8. About 0.3 within a clip of one
+    person, 0.8 between people.
+    Raises InputError where a face is missing in the picture or in all frames. Paper: Table 1
+    (MoCoGAN's measure). Notebook: 06_evaluation.
     """
-    return float(
-        np.linalg.norm(embeddings(frames) - embeddings(np.asarray(reference)[None]), axis=1).mean()
-    )
+    one, each = embeddings(np.asarray(reference)[None]), embeddings(frames)
+    return float(np.linalg.norm(each - one, axis=1).mean())
 
 
 def acd_pairwise(frames: np.ndarray) -> float:
-    """MoCoGAN's own form of ACD: mean L2 distance between the identities of all pairs of frames (T,
-    H, W, 3) uint8."""
+    """MoCoGAN's own form of ACD: mean L2 distance of identities over all pairs of frames.
+
+    Frames are (T, H, W, 3) uint8.
+    """
     return mean_pairwise(embeddings(frames))
 
 
@@ -128,45 +136,44 @@ def mean_pairwise(x: np.ndarray) -> float:
     return float(np.mean(apart)) if apart else 0.0
 
 
+# ---- mouths and lips -----------------------------------------------------------------------------
 def lmd(La: np.ndarray, Lb: np.ndarray, reduce: str = "mean", per_eyes: bool = False) -> float:
-    """Landmark distance of two mouths in px: 20 mouth points, each mouth's centroid removed,
-    Euclidean.
+    """Landmark distance of two mouths in px: 20 points, each mouth's centroid removed, Euclidean.
 
     Inputs (T, n, 2 or 3) with n = 468 (FaceMesh), 68 (iBUG) or 20 (the mouth). `reduce="mean"`
     averages the points; "sum" adds them, as ATVG's published code does (20 times as large): state
     which. `per_eyes` divides by how far the eyes' outer corners are apart in Lb: the picture's size
-    drops out. Frames with NaN do not count. Raises InputError for shapes that do not fit. Paper:
-    Tables 1-5. Notebook: 06_evaluation.
+    drops out. Frames with NaN do not count.
+    Raises InputError for shapes that do not fit. Paper: Tables 1-5. Notebook: 06_evaluation.
     """
     if reduce not in ("mean", "sum"):
         raise InputError(f"reduce is 'mean' or 'sum', not {reduce!r}")
-    distance = _landmark_distance(_mouth(La), _mouth(Lb))  # (T, 20)
-    return float((distance.mean(1) if reduce == "mean" else distance.sum(1)).mean()) / _unit(
-        Lb, per_eyes
-    )
+    apart = _apart(_mouth(La), _mouth(Lb))  # (T, 20)
+    frames = apart.mean(1) if reduce == "mean" else apart.sum(1)
+    return float(frames.mean()) / _unit(Lb, per_eyes)
 
 
 def face_lmd(La: np.ndarray, Lb: np.ndarray, per_eyes: bool = False) -> float:
-    """Landmark distance of all points of two faces (T, n, 2 or 3) in px, each face's centroid
-    removed, mean."""
-    return float(_landmark_distance(np.asarray(La), np.asarray(Lb)).mean()) / _unit(Lb, per_eyes)
+    """Landmark distance of all points of two faces (T, n, 2 or 3) in px, mean.
+
+    Each face's centroid is removed; `per_eyes` and errors as for `lmd`.
+    """
+    return float(_apart(np.asarray(La), np.asarray(Lb)).mean()) / _unit(Lb, per_eyes)
 
 
 def _unit(L: np.ndarray, per_eyes: bool) -> float:
     """1 px, or the mean distance of the outer corners of the eyes."""
-    corners = {468: (33, 263), 68: (36, 45)}.get(np.shape(L)[1])
-    if per_eyes and not corners:
-        raise InputError(
-            f"the distance of the eyes needs 468 or 68 landmarks, not {np.shape(L)[1]}"
-        )
-    return (
-        float(np.nanmean(np.linalg.norm(np.diff(L[:, corners, :2], axis=1), axis=2)))
-        if per_eyes
-        else 1.0
-    )
+    if not per_eyes:
+        return 1.0
+    points = np.shape(L)[1]
+    if points not in EYE_CORNERS:
+        raise InputError(f"the distance of the eyes needs 468 or 68 landmarks, not {points}")
+    across = np.diff(L[:, EYE_CORNERS[points], :2], axis=1)  # (T, 1, 2)
+    return float(np.nanmean(np.linalg.norm(across, axis=2)))
 
 
 def _mouth(L: np.ndarray) -> np.ndarray:
+    """The 20 points of the mouth of landmarks (T, n, 2 or 3)."""
     from .faces.vision import MOUTH
 
     L = np.asarray(L, np.float64)
@@ -176,9 +183,11 @@ def _mouth(L: np.ndarray) -> np.ndarray:
     return L[:, places[L.shape[1]]]
 
 
-def _landmark_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Distances (T', n) of centred landmarks in the frames where both are numbers; depth is
-    ignored."""
+def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """How far points of centred landmarks are apart: (T', n), T' the frames where both are numbers.
+
+    Depth is ignored.
+    """
     if a.ndim != 3 or a.shape[:2] != b.shape[:2]:
         raise InputError(
             f"LMD compares as many frames and points of both clips, not {a.shape} and {b.shape}"
@@ -188,16 +197,17 @@ def _landmark_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if not good.any():
         raise InputError("no frame has landmarks in both clips")
     a, b = a[good], b[good]
-    return np.linalg.norm((a - a.mean(1, keepdims=True)) - (b - b.mean(1, keepdims=True)), axis=2)
+    a = a - a.mean(1, keepdims=True)
+    b = b - b.mean(1, keepdims=True)
+    return np.linalg.norm(a - b, axis=2)
 
 
 def sync(frames: np.ndarray, wave: np.ndarray) -> tuple[float, int]:
-    """Lip sync of a clip (T, H, W, 3) uint8 at 25 fps with 16 kHz sound (N,) -> (confidence S_conf,
-    offset in frames).
+    """Lip sync of a clip at 25 fps with 16 kHz sound -> (confidence S_conf, offset in frames).
 
-    By this project's own small SyncNet: comparable between clips here, not with numbers of the
-    published SyncNet. A positive offset: the picture runs late. The paper's S_off is
-    |offset(generated) - offset(recording)|.
+    Frames are (T, H, W, 3) uint8, the sound is (N,). By this project's own small SyncNet:
+    comparable between clips here, not with numbers of the published SyncNet. A positive offset: the
+    picture runs late. The paper's S_off is |offset(generated) - offset(recording)|.
     Raises InputError for a clip without a face or too short to shift. Paper: Table 1. Notebook:
     06_evaluation.
     """
@@ -211,6 +221,7 @@ def s_off(generated: int, recorded: int) -> int:
     return abs(int(generated) - int(recorded))
 
 
+# ---- eyes ----------------------------------------------------------------------------------------
 def ebr(au45: np.ndarray, fps: float = FPS) -> float:
     """Eye blink rate in blinks a second of an AU45 track (T,), intensity 0-5.
 
@@ -234,30 +245,32 @@ def ebr(au45: np.ndarray, fps: float = FPS) -> float:
 
 
 def ebr_from_landmarks(L: np.ndarray, fps: float = FPS) -> float:
-    """`ebr` of FaceMesh landmarks (T, 468, 2 or 3), for films without a measured AU45: how far the
-    lids are apart, in widths of the eye, against the clip's own open eyes; wholly shut counts as
-    intensity 5.
+    """`ebr` of FaceMesh landmarks (T, 468, 2 or 3), for films without a measured AU45.
 
+    Measured is how far the lids are apart, in widths of the eye, against the clip's own open eyes;
+    wholly shut counts as intensity 5. Frames without landmarks are filled in from their neighbours.
     Raises InputError where no frame has landmarks.
     """
     L = np.asarray(L, np.float64)[..., :2]
     seen = np.flatnonzero(np.isfinite(L).all((1, 2)))
     if not len(seen):
         raise InputError("no frame has landmarks, so there are no eyes to watch")
-    gap = [
-        np.linalg.norm(L[seen, a] - L[seen, b], axis=1)
-        for a, b in ((159, 145), (386, 374), (33, 133), (362, 263))
-    ]
-    open_ = (gap[0] + gap[1]) / (gap[2] + gap[3])  # (seen,)
-    return ebr(
-        np.interp(np.arange(len(L)), seen, 5 * (1 - open_ / np.quantile(open_, 0.8)).clip(0)), fps
-    )
+
+    def between(pairs: tuple) -> np.ndarray:
+        return sum(np.linalg.norm(L[seen, a] - L[seen, b], axis=1) for a, b in pairs)  # (seen,)
+
+    opening = between(LIDS) / between(EYE_WIDTHS)
+    wide_open = np.quantile(opening, 0.8)  # eyes are open most of the time
+    au45 = 5 * (1 - opening / wide_open).clip(0)
+    return ebr(np.interp(np.arange(len(L)), seen, au45), fps)
 
 
+# ---- animations ----------------------------------------------------------------------------------
 def diversity(samples: np.ndarray) -> dict[str, float]:
-    """How far samples (n, T, 23) of one audio lie apart: per group (lips, upper, blink, pose) the
-    mean over pairs and frames of the L2 distance. AU units; in the pose group 0.1 rad and 10 mm
-    count as one unit. Raises InputError for fewer than two samples. Notebook: 06_evaluation.
+    """How far samples (n, T, 23) of one audio lie apart, per group (lips, upper, blink, pose).
+
+    The mean over pairs and frames of the L2 distance, in `UNITS`.
+    Raises InputError for fewer than two samples. Notebook: 06_evaluation.
     """
     samples = np.asarray(samples, np.float64)
     if samples.ndim != 3 or samples.shape[2] != 23 or len(samples) < 2:
@@ -265,51 +278,58 @@ def diversity(samples: np.ndarray) -> dict[str, float]:
             f"diversity needs two or more samples (n, frames, 23), not {samples.shape}"
         )
     pairs = [(a - b) / UNITS for a, b in combinations(samples, 2)]  # each (T, 23)
-    return {
-        name: float(np.mean([np.linalg.norm(gap[:, columns], axis=1).mean() for gap in pairs]))
-        for name, columns in GROUPS.items()
-    }
+    out = {}
+    for name, columns in GROUPS.items():
+        apart = [np.linalg.norm(pair[:, columns], axis=1).mean() for pair in pairs]
+        out[name] = float(np.mean(apart))
+    return out
 
 
 def coverage(samples: np.ndarray, draws: np.ndarray, k: int = 3) -> dict[str, float]:
-    """How much of what the truth may do is done: per group, the share of the truth's draws (m, T,
-    23) to which a sample (n, T, 23) of the same frame lies nearer than their own k-th nearest other
-    draw. A frozen face covers little, and so does one that does something else; n samples of the
-    truth's own law cover 1 - C(m-1, k) / C(n+m-1, k) on average. An AU step of .01, OpenFace's
-    precision and one bin, makes no difference.
+    """How much of what the truth may do is done by samples (n, T, 23), per group.
 
+    It is the share of the truth's draws (m, T, 23) to which a sample of the same frame lies nearer
+    than their own k-th nearest other draw. A frozen face covers little, and so does one that does
+    something else; n samples of the truth's own law cover 1 - C(m-1, k) / C(n+m-1, k) on average.
     Raises InputError for k or fewer draws. Notebook: 06_evaluation.
     """
-    samples, draws = (np.asarray(x, np.float64) / UNITS for x in (samples, draws))
+    samples = np.asarray(samples, np.float64) / UNITS
+    draws = np.asarray(draws, np.float64) / UNITS
     if len(draws) <= k or samples.shape[1:] != draws.shape[1:]:
         raise InputError(
-            f"coverage needs more than {k} draws of as many frames as the samples, not {draws.shape}"
+            f"coverage needs more than {k} draws of as many frames as the samples, "
+            f"not {draws.shape}"
         )
+
+    def distances_to(others: np.ndarray, columns: list) -> np.ndarray:
+        apart = draws[:, None, :, columns] - others[None, :, :, columns]  # (m, others, T, columns)
+        return np.linalg.norm(apart, axis=3)  # (m, others, T)
+
     out = {}
     for name, columns in GROUPS.items():
-        own, made = (
-            np.linalg.norm(draws[:, None, :, columns] - other[None, :, :, columns], axis=3)
-            for other in (draws, samples)
-        )  # (m, m, T), (m, n, T)
-        radius = np.sort(own, axis=1)[:, k]  # (m, T); entry 0 is the draw itself
-        out[name] = float((made.min(1) <= radius + 0.01 * len(columns) ** 0.5).mean())
+        among_draws = np.sort(distances_to(draws, columns), axis=1)  # (m, m, T)
+        radius = among_draws[:, k]  # (m, T); entry 0 is the draw itself
+        nearest = distances_to(samples, columns).min(1)  # (m, T)
+        # a step of .01 in every column, OpenFace's precision and one bin, makes no difference
+        rounding = 0.01 * len(columns) ** 0.5
+        out[name] = float((nearest <= radius + rounding).mean())
     return out
 
 
 def dynamics_deviation(Y: np.ndarray, truth: np.ndarray) -> float:
-    """How much livelier than the truth's an upper face is: mean over its AUs of the difference of
-    their spread over time, of animations (T, 23), in AU units; below 0 it moves too little."""
-    return float(
-        (check_animation(Y)[:, UPPER].std(0) - check_animation(truth)[:, UPPER].std(0)).mean()
-    )
+    """How much livelier than the truth's an upper face is, of animations (T, 23), in AU units.
 
-
-UNITS = np.array([1.0] * 17 + [0.1] * 3 + [10.0] * 3)  # what counts as one step of each attribute
+    The mean over its AUs of the difference of their spread over time; below 0 it moves too little.
+    """
+    ours, true = check_animation(Y)[:, UPPER], check_animation(truth)[:, UPPER]
+    return float((ours.std(0) - true.std(0)).mean())
 
 
 def lip_error(Y: np.ndarray, truth: np.ndarray) -> float:
-    """Mean absolute error of the eight lip AUs (LIPS) of two animations (T, 23), in AU units: LMD
-    without pixels."""
+    """Mean absolute error of the eight lip AUs (LIPS) of two animations (T, 23), in AU units.
+
+    It is LMD without pixels. Raises InputError for two lengths.
+    """
     Y, truth = check_animation(Y), check_animation(truth)
     if Y.shape != truth.shape:
         raise InputError(
@@ -319,11 +339,12 @@ def lip_error(Y: np.ndarray, truth: np.ndarray) -> float:
 
 
 def lip_errors(samples: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Lip error of samples (n, T, 23) against the recording (T, 23): "one" (each alone, averaged),
-    "mean" (of the samples' mean animation) and "closest" (of the best sample), in AU units.
+    """Lip error of samples (n, T, 23) against the recording (T, 23), in AU units, in three ways.
 
-    A model that samples well has a "one" above "mean" and is not to be blamed for it. Notebook:
-    06_evaluation.
+    "one" is that of each alone, averaged, "mean" that of the samples' mean animation, and "closest"
+    that of the best sample. A model that samples well has a "one" above "mean" and is not to be
+    blamed for it.
+    Notebook: 06_evaluation.
     """
     each = [lip_error(sample, truth) for sample in samples]
     return {
@@ -334,8 +355,10 @@ def lip_errors(samples: np.ndarray, truth: np.ndarray) -> dict[str, float]:
 
 
 def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Frechet distance of two sets of vectors (n, d), each taken as a Gaussian:
-    |mean difference|^2 + trace(A + B - 2 (A B)^1/2). Raises InputError for two widths or fewer than two rows.
+    """Frechet distance of two sets of vectors (n, d), each taken as a Gaussian.
+
+    It is |mean difference|^2 + trace(A + B - 2 (A B)^1/2), A and B the covariances.
+    Raises InputError for two widths or fewer than two rows.
 
     >>> round(frechet(np.array([[0.0], [2.0]]), np.array([[3.0], [5.0]])), 6)
     9.0
@@ -343,38 +366,46 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or min(len(a), len(b)) < 2:
         raise InputError(
-            f"a Frechet distance needs two sets (n, d) of two rows or more, not {a.shape} and {b.shape}"
+            f"a Frechet distance needs two sets (n, d) of two rows or more, "
+            f"not {a.shape} and {b.shape}"
         )
-    A, B = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))
+    A, B = (np.atleast_2d(np.cov(x, rowvar=False)) for x in (a, b))  # (d, d)
+
     # trace (A B)^1/2 through the symmetric form: A^1/2 B A^1/2 has the same eigenvalues and stays
     # real
     values, vectors = np.linalg.eigh(A)
     root = vectors * np.sqrt(values.clip(0)) @ vectors.T
     cross = np.sqrt(np.linalg.eigvalsh(root @ B @ root).clip(0)).sum()
-    return float(
-        max(0.0, ((a.mean(0) - b.mean(0)) ** 2).sum() + np.trace(A) + np.trace(B) - 2 * cross)
-    )
+
+    means = ((a.mean(0) - b.mean(0)) ** 2).sum()
+    return float(max(0.0, means + np.trace(A) + np.trace(B) - 2 * cross))
 
 
 def frechet_animation(
     samples: Sequence[np.ndarray], truth: Sequence[np.ndarray]
 ) -> dict[str, float]:
-    """Frechet distance between generated and recorded animations, lists of (T, 23): "frames"
-    compares single frames (is each face plausible?), "differences" steps from frame to frame (does
-    it move plausibly?).
+    """Frechet distance between generated and recorded animations, lists of (T, 23).
+
+    "frames" compares single frames (is each face plausible?), "differences" their changes from
+    frame to frame (does it move plausibly?).
     """
 
-    def pool(tracks, step):  # scaled, so that no unit drowns another
-        return np.concatenate([np.diff(np.asarray(Y) / UNITS, n=step, axis=0) for Y in tracks])
+    def frames(tracks: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [np.asarray(Y) / UNITS for Y in tracks]  # scaled, so that no unit drowns another
+
+    def changes(tracks: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [np.diff(Y, axis=0) for Y in frames(tracks)]
 
     return {
-        "frames": frechet(pool(samples, 0), pool(truth, 0)),
-        "differences": frechet(pool(samples, 1), pool(truth, 1)),
+        "frames": frechet(np.concatenate(frames(samples)), np.concatenate(frames(truth))),
+        "differences": frechet(np.concatenate(changes(samples)), np.concatenate(changes(truth))),
     }
 
 
 def jitter(Y: np.ndarray) -> dict[str, float]:
-    """Mean absolute step from frame to frame of (T, 23) per group, in units of `UNITS`: abrupt
-    poses score high."""
-    steps = np.abs(np.diff(check_animation(Y) / UNITS, axis=0))
-    return {name: float(steps[:, columns].mean()) for name, columns in GROUPS.items()}
+    """Mean absolute change from frame to frame of (T, 23) per group, in `UNITS`.
+
+    Abrupt poses score high.
+    """
+    changes = np.abs(np.diff(check_animation(Y) / UNITS, axis=0))  # (T - 1, 23)
+    return {name: float(changes[:, columns].mean()) for name, columns in GROUPS.items()}

@@ -37,6 +37,9 @@ SAMPLES = ["#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]  # 
 DASHES = ["-", "--", ":", "-.", (0, (5, 1)), (0, (1, 1))]  # as many as SAMPLES
 NAMES = tuple(f"sample {i}" for i in range(6))
 
+# dots an inch of a stored picture: a figure of 8 inches has 1,104, a face of a film strip 138
+DPI = 138
+
 SHOWN = ("AU25", "AU12", "AU45", "pose_Ry")  # mouth open, smile, blink, yaw
 LABELS = {
     "AU25": "AU25 lips part",
@@ -362,7 +365,7 @@ def intervals(rows: dict[str, dict], columns: dict[str, str]):
 # ---- figures as bytes, and how a notebook shows them ---------------------------------------------
 
 
-def png(fig, dpi: int = 72) -> bytes:
+def png(fig, dpi: int = DPI) -> bytes:
     """A figure as PNG bytes, the same for the same figure: no dates, at most 255 colours."""
     from PIL import Image
 
@@ -373,14 +376,14 @@ def png(fig, dpi: int = 72) -> bytes:
     return small.getvalue()
 
 
-def jpeg(fig, dpi: int = 72) -> bytes:
+def jpeg(fig, dpi: int = DPI) -> bytes:
     """A figure as JPEG bytes: a quarter of the PNG where faces fill it, as in film strips."""
     raw = io.BytesIO()
     fig.savefig(raw, format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": 74})
     return raw.getvalue()
 
 
-def show(fig, alt: str, dpi: int = 72) -> None:
+def show(fig, alt: str, dpi: int = DPI) -> None:
     """Show a figure with its alt text: the only way a notebook shows one.
 
     The text travels in the output's metadata (an <img alt> in every exported page), as the

@@ -54,30 +54,44 @@ def to_tensor(pictures: np.ndarray) -> torch.Tensor:
 
 
 def encode_portrait(
-    generator: GenerationNetwork, portrait: np.ndarray, driving: str = "relative"
+    generator: GenerationNetwork, portrait: np.ndarray, Z_src: np.ndarray | None = None
 ) -> Encoded:
     """A portrait (S, S, 3) uint8, made ready to be moved by attributes.
 
-    "relative" driving takes it as neutral: a head pose counts from the one it shows. For "absolute"
-    its own angles are measured, and a pose of zero looks straight ahead. Raises InputError for
-    another word, or where no face is found.
-    Notebook: 05_generator.
+    `Z_src` (23,) are the attributes that the portrait shows; without them it is taken as neutral,
+    and attributes count from what it shows.
+    Paper: Eq. 6. Notebook: 05_generator.
     """
-    if driving not in ("relative", "absolute"):
-        raise InputError(f"no driving {driving!r}: choose relative or absolute")
-    Z_src = torch.zeros(1, N_ATTRIBUTES)
-    if driving == "absolute":
-        from .faces.geometry import pose_from_landmarks
-        from .faces.vision import landmarks
+    shown = np.zeros(N_ATTRIBUTES) if Z_src is None else Z_src
+    attributes = torch.as_tensor(shown, dtype=torch.float32)[None]  # (1, 23)
+    with torch.inference_mode(), in_half():
+        return generator.encode(to_tensor(portrait), attributes)
 
-        angles = pose_from_landmarks(landmarks(portrait[None]), portrait.shape[1::-1])[0, :3]
-        if not np.isfinite(angles).all():
-            raise InputError(
-                "no face is found in the portrait: absolute driving must measure its head pose"
-            )
-        Z_src[0, POSE[:3]] = torch.from_numpy(angles).float()
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16()):
-        return generator.encode(to_tensor(portrait), Z_src)
+
+def measured_pose(portrait: np.ndarray) -> np.ndarray:
+    """Attributes (23,) of a portrait (S, S, 3) uint8 that hold its head's angles, else zeros.
+
+    With them as `Z_src` a pose of zero looks straight ahead, wherever the portrait looks.
+    Raises InputError where no face is found. Notebook: 05_generator.
+    """
+    from .faces.geometry import pose_from_landmarks
+    from .faces.vision import landmarks
+
+    height, width = portrait.shape[:2]
+    pose = pose_from_landmarks(landmarks(portrait[None]), (width, height))[0]  # (6,)
+    angles = pose[:3]
+    if not np.isfinite(angles).all():
+        raise InputError(
+            "no face is found in the portrait: absolute driving must measure its head pose"
+        )
+    Z_src = np.zeros(N_ATTRIBUTES, np.float32)
+    Z_src[POSE[:3]] = angles
+    return Z_src
+
+
+def in_half() -> torch.autocast:
+    """The number format pictures are drawn in: bfloat16 where the processor computes in it."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16())
 
 
 def render_frames(
@@ -86,26 +100,45 @@ def render_frames(
     Y: np.ndarray,
     times: Sequence[int] | None = None,
 ) -> Iterator[np.ndarray]:
-    """Yield frames (S, S, 3) uint8 of the portrait moved by an animation Y (T, 23), a few at a time
-    in memory.
+    """Yield frames (S, S, 3) uint8 of the portrait moved by an animation Y (T, 23).
 
-    The portrait is taken as neutral: attributes are relative to it. `times` names the frames that
-    are wanted.
+    A few at a time are in memory. A portrait that is not encoded is taken as neutral: attributes
+    are relative to it. `times` names the frames that are wanted. This is the one way in which films
+    and figures are drawn: other numbers of frames at once are rounded otherwise.
     Paper: Eq. 6. Notebook: 05_generator.
     """
-    fast = torch.autocast("cpu", torch.bfloat16, enabled=cpu_has_bf16())
     source = portrait if isinstance(portrait, Encoded) else encode_portrait(generator, portrait)
-    # (T, window, 23)
-    Z = attribute_windows(torch.as_tensor(Y, dtype=torch.float32), generator.config.window)
-    Z = Z if times is None else Z[list(times)]
+    wanted = torch.as_tensor(Y, dtype=torch.float32)
+    Z = attribute_windows(wanted, generator.config.window)  # (T, window, 23)
+    if times is not None:
+        Z = Z[list(times)]
+    batch = min(BATCH, len(Z))
+
     for some in Z.split(BATCH):
         # batches of one size: in others a frame is rounded otherwise, and a still face would
         # flicker by one level
-        whole = torch.cat([some, some[-1:].expand(min(BATCH, len(Z)) - len(some), -1, -1)])
-        with torch.inference_mode(), fast:
-            pictures = generator.render(source, whole)[: len(some)]
+        filled = torch.cat([some, some[-1:].expand(batch - len(some), -1, -1)])
+        with torch.inference_mode(), in_half():
+            pictures = generator.render(source, filled)[: len(some)]  # (n, 3, S, S)
+        pictures = (pictures.clamp(0, 1) * 255).round().byte()
         # no context is held open over a yield: it would leak into the caller
-        yield from (pictures.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy()
+        yield from pictures.permute(0, 2, 3, 1).numpy()  # (n, S, S, 3)
+
+
+def render_film(
+    generator: GenerationNetwork,
+    portrait: np.ndarray | Encoded,
+    Y: np.ndarray,
+    Z_src: np.ndarray | None = None,
+    times: Sequence[int] | None = None,
+) -> np.ndarray:
+    """All frames (T, S, S, 3) uint8 of `render_frames`, of a portrait that shows `Z_src` (23,).
+
+    Without `Z_src` the portrait is taken as neutral.
+    """
+    if not isinstance(portrait, Encoded):
+        portrait = encode_portrait(generator, portrait, Z_src)
+    return np.stack(list(render_frames(generator, portrait, Y, times)))
 
 
 def talk(
@@ -124,31 +157,35 @@ def talk(
     """Make `samples` talking faces of one portrait for one recording; files go to the folder `out`.
 
     Writes sample_1.mp4 ... (H.264 with the speech, 25 fps), sample_1.csv ... (OpenFace columns),
-    film_strip.png and attributes.png. Returns {"files": paths, "seconds": {step: time},
-    "animations": (samples, T, 23)}. The same seed gives the same files. `driving` is that of
-    `encode_portrait`; `progress(title, iterable, total)` may show progress.
+    film_strip.png and attributes.png. Returns {"files": paths, "seconds": {part: time},
+    "animations": (samples, T, 23)}. The same seed gives the same files. "relative" driving takes
+    the portrait as neutral, for "absolute" its pose is measured (`measured_pose`).
+    `progress(title, iterable, total)` may show progress.
     Raises InputError before anything is written if speech, portrait or folder cannot be used.
     Paper: Fig. 1. Notebook: 00_tour.
     """
     from . import plots
 
-    seconds, tick = {}, time.perf_counter()
+    laps = [("", time.perf_counter())]  # what ended when
 
-    def lap(name: str) -> None:
-        nonlocal tick
-        seconds[name], tick = time.perf_counter() - tick, time.perf_counter()
+    def lap(part: str) -> None:
+        laps.append((part, time.perf_counter()))
 
     if samples < 1:
         raise InputError(f"give at least 1 sample, not {samples}")
+    if driving not in ("relative", "absolute"):
+        raise InputError(f"no driving {driving!r}: choose relative or absolute")
     progress = progress or (lambda title, items, total: items)
+
     wave = audio.load(speech)
-    mapper, generator = (
-        mapper or load_pretrained("mapper"),
-        generator or load_pretrained("generator"),
-    )
-    face = encode_portrait(generator, load_portrait(portrait, generator.config.size), driving)
+    mapper = mapper or load_pretrained("mapper")
+    generator = generator or load_pretrained("generator")
+    picture = load_portrait(portrait, generator.config.size)
+    Z_src = measured_pose(picture) if driving == "absolute" else None
+    face = encode_portrait(generator, picture, Z_src)
     out = make_folder(out)
     lap("load")
+
     A = audio.frame_features(wave)  # (T, 400)
     lap("features")
     animations = generate(
@@ -161,20 +198,40 @@ def talk(
         progress=lambda frames: progress("animation", frames, len(A)),
     )
     lap("animation")
-    files, stacks = [], []
-    for i, Y in enumerate(animations, start=1):
-        kept: list[np.ndarray] = []
-        frames = progress(f"sample {i}", render_frames(generator, face, Y), len(Y))
-        write_mp4(out / f"sample_{i}.mp4", copy_some(frames, strip_times(len(Y)), kept), wave)
-        write_openface(out / f"sample_{i}.csv", Y)
-        stacks.append(np.stack(kept))
-        files += [out / f"sample_{i}.mp4", out / f"sample_{i}.csv"]
+
+    files, strips = write_samples(out, animations, generator, face, wave, progress)
     lap("video")
+
     strip, lines = out / "film_strip.png", out / "attributes.png"
-    save_png(strip, film_strip(stacks, frames=list(range(len(stacks[0])))))
+    save_png(strip, film_strip(strips, frames=list(range(len(strips[0])))))
     plots.animation_lines(animations, path=lines)
     lap("pictures")
+    seconds = {part: end - begin for (_, begin), (part, end) in zip(laps, laps[1:])}
     return {"files": files + [strip, lines], "seconds": seconds, "animations": animations}
+
+
+def write_samples(
+    out: Path,
+    animations: np.ndarray,
+    generator: GenerationNetwork,
+    face: Encoded,
+    wave: np.ndarray,
+    progress: Callable,
+) -> tuple[list[Path], list[np.ndarray]]:
+    """Write films and tracks of animations (samples, T, 23) while they are drawn.
+
+    Returns the paths, and for each film the frames (n, S, S, 3) that a film strip shows.
+    """
+    files, strips = [], []
+    for i, Y in enumerate(animations, start=1):
+        film, track = out / f"sample_{i}.mp4", out / f"sample_{i}.csv"
+        frames = progress(f"sample {i}", render_frames(generator, face, Y), len(Y))
+        kept: list[np.ndarray] = []
+        write_mp4(film, copy_some(frames, strip_times(len(Y)), kept), wave)
+        write_openface(track, Y)
+        files += [film, track]
+        strips.append(np.stack(kept))
+    return files, strips
 
 
 def copy_some(

@@ -4,7 +4,7 @@ Every file written here carries a "synthetic" note in its metadata. Notebook: 00
 """
 
 from pathlib import Path
-from typing import Iterable
+from typing import Iterable, Sequence
 
 import numpy as np
 
@@ -23,56 +23,61 @@ def write_mp4(
     fps: int = FPS,
     crf: int = 18,
 ) -> int:
-    """Write frames (H, W, 3) uint8, one by one, and mono sound (N,) as H.264 + AAC; return the
-    number of frames.
+    """Write frames (H, W, 3) uint8 and mono sound (N,) as H.264 + AAC; return how many frames.
 
     Frames may be a generator: one is held at a time. H and W are even. The file appears whole or
     not at all.
-    Raises InputError for no frames, odd sizes, or a path that cannot be written. Notebook: 00_tour.
+    Raises InputError for no frames, odd sizes, or a path that cannot be written.
+    Notebook: 00_tour.
     """
     import av
 
     count = 0
-    with atomic_path(path) as temporary:
-        with av.open(str(temporary), "w", options={"movflags": "+faststart"}) as container:
-            container.metadata["comment"] = SYNTHETIC
-            picture = sound = None
-            for frame in frames:
-                frame = np.ascontiguousarray(frame, np.uint8)
-                if picture is None:
-                    height, width = frame.shape[:2]
-                    if height % 2 or width % 2:
-                        raise InputError(f"video frames need even sizes, not {width} x {height}")
-                    picture = container.add_stream("libx264", rate=fps)
-                    picture.width, picture.height, picture.pix_fmt = width, height, "yuv420p"
-                    # faster than several for pictures this small, and repeatable
-                    picture.thread_count = 1
-                    picture.options = {"crf": str(crf), "preset": "veryfast"}
-                    if wave is not None:  # streams are declared before the first packet is written
-                        sound = container.add_stream("aac", rate=sr, layout="mono")
-                # converted here: the encoder's own conversion does not give the same bytes every
-                # time
-                coloured = av.VideoFrame.from_ndarray(frame, format="rgb24").reformat(
-                    format="yuv420p"
-                )
-                container.mux(picture.encode(coloured))
-                count += 1
-            if picture is None:
-                raise InputError(f"no frames to write to {path}")
-            container.mux(picture.encode())
-            if sound is not None:
-                _write_sound(container, sound, np.asarray(wave, np.float32), sr)
+    with (
+        atomic_path(path) as temporary,
+        av.open(str(temporary), "w", options={"movflags": "+faststart"}) as container,
+    ):
+        container.metadata["comment"] = SYNTHETIC
+        picture = sound = None
+        for frame in frames:
+            frame = np.ascontiguousarray(frame, np.uint8)
+            if picture is None:  # streams are declared before the first packet is written
+                picture = _picture_stream(container, frame.shape, fps, crf)
+                if wave is not None:
+                    sound = container.add_stream("aac", rate=sr, layout="mono")
+            # converted here: the encoder's own conversion does not give the same bytes every time
+            coloured = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            container.mux(picture.encode(coloured.reformat(format="yuv420p")))
+            count += 1
+        if picture is None:
+            raise InputError(f"no frames to write to {path}")
+        container.mux(picture.encode())  # what the encoder still holds
+
+        if sound is not None:
+            _write_sound(container, sound, np.asarray(wave, np.float32), sr)
     return count
+
+
+def _picture_stream(container, shape: tuple[int, ...], fps: int, crf: int):
+    """A stream of H.264 for frames of `shape` (H, W, 3). Raises InputError for odd sizes."""
+    height, width = shape[:2]
+    if height % 2 or width % 2:
+        raise InputError(f"video frames need even sizes, not {width} x {height}")
+    stream = container.add_stream("libx264", rate=fps)
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    stream.thread_count = 1  # faster than several for pictures this small, and repeatable
+    stream.options = {"crf": str(crf), "preset": "veryfast"}
+    return stream
 
 
 def _write_sound(container, stream, wave: np.ndarray, sr: int) -> None:
     """Encode mono sound in pieces of one AAC frame."""
     import av
 
-    for start in range(0, len(wave), 1024):
-        piece = av.AudioFrame.from_ndarray(
-            wave[None, start : start + 1024], format="fltp", layout="mono"
-        )
+    length = 1024  # samples in an AAC frame
+    for start in range(0, len(wave), length):
+        samples = wave[None, start : start + length]  # (1, length)
+        piece = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
         piece.sample_rate, piece.pts = sr, start
         container.mux(stream.encode(piece))
     container.mux(stream.encode())
@@ -81,9 +86,9 @@ def _write_sound(container, stream, wave: np.ndarray, sr: int) -> None:
 def read_mp4(
     path: str | Path, sr: int = SAMPLE_RATE
 ) -> tuple[np.ndarray, float, np.ndarray | None]:
-    """Read a video -> frames (T, H, W, 3) uint8, frames a second, mono sound (N,) at `sr` Hz or
-    None.
+    """Read a video -> frames (T, H, W, 3) uint8, frames a second, and mono sound (N,) or None.
 
+    The sound comes at `sr` Hz.
     Raises InputError for a missing file, or one without a video stream. Notebook: 07_your_own_face.
     """
     import av
@@ -98,37 +103,36 @@ def read_mp4(
                 raise InputError(f"{path} has no video stream: give an mp4 or webm file")
             fps = float(container.streams.video[0].average_rate or FPS)
             resampler = av.AudioResampler("flt", "mono", sr)
+
             streams = container.streams.video[:1] + container.streams.audio[:1]
             for frame in container.decode(*streams):
                 if isinstance(frame, av.VideoFrame):
                     frames.append(frame.to_ndarray(format="rgb24"))
-                else:
+                elif isinstance(frame, av.AudioFrame):
                     pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
-            if container.streams.audio:
+            if container.streams.audio:  # what the resampler still holds
                 pieces += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
     except (av.FFmpegError, IndexError) as error:
         raise InputError(f"{path} is not a video that can be read ({error})") from error
     if not frames:
         raise InputError(f"{path} has no frames")
-    return np.stack(frames), fps, np.concatenate(pieces).astype(np.float32) if pieces else None
+    wave = np.concatenate(pieces).astype(np.float32) if pieces else None
+    return np.stack(frames), fps, wave
 
 
 def film_strip(
-    stacks: list[np.ndarray], columns: int = 12, frames: list[int] | None = None
+    stacks: list[np.ndarray], columns: int = 12, frames: Sequence[int] | None = None
 ) -> np.ndarray:
-    """Lay out stacks of frames (T, H, W, 3) as one picture: a row per stack, `columns` frames
-    evenly in time.
+    """Stacks of frames (T, H, W, 3) as one picture: a row for each, `columns` frames evenly in time.
 
-    `frames` names the frames to show instead. Returns uint8 (rows * H, columns * W, 3). Notebook:
-    00_tour.
+    `frames` names the frames to show instead. Returns uint8 (rows * H, columns * W, 3).
+    Notebook: 00_tour.
 
     >>> film_strip([np.zeros((50, 8, 8, 3), np.uint8)] * 3, columns=5).shape
     (24, 40, 3)
     """
     T = min(len(stack) for stack in stacks)
-    chosen = (
-        np.linspace(0, T - 1, columns).round().astype(int) if frames is None else np.asarray(frames)
-    )
-    return np.concatenate(
-        [np.concatenate([stack[t] for t in chosen], axis=1) for stack in stacks], axis=0
-    )
+    if frames is None:
+        frames = np.linspace(0, T - 1, columns).round().astype(int).tolist()
+    rows = [np.concatenate([stack[t] for t in frames], axis=1) for stack in stacks]
+    return np.concatenate(rows, axis=0)

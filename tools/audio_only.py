@@ -18,15 +18,12 @@ from dirfa_edu.training import mapper_bits
 
 def main() -> None:
     runs = Path(sys.argv[1])
-    network, log = (
-        load_mapper(runs / "mapper.safetensors"),
-        json.loads((runs / "mapper.log.json").read_text()),
-    )
+    network = load_mapper(runs / "mapper.safetensors")
+    log = json.loads((runs / "mapper.log.json").read_text())
     if network.config.history:
         raise SystemExit(f"{runs} holds a mapper with history: train one with --preset audio")
-    bits = mapper_bits(
-        network, mapper_tracks(Corpus("samples").select(split="test", kind="speech"))
-    )
+    test = Corpus("samples").select(split="test", kind="speech")
+    bits = mapper_bits(network, mapper_tracks(test))
     found = {
         "command": "dirfa-edu train mapper --preset audio",
         "seed": 0,

@@ -1,5 +1,8 @@
-"""TeX to MathML, which browsers draw and screen readers read without help: for the page and for the
-slides."""
+"""TeX to MathML, which browsers draw and screen readers read without help.
+
+Why not MathJax: it draws in the reader's browser, from 2 MB of scripts that each slide file would
+have to carry.
+"""
 
 import re
 from xml.sax.saxutils import quoteattr
@@ -8,8 +11,8 @@ from latex2mathml.converter import convert
 
 
 def mathml(tex: str, block: bool) -> str:
-    """A formula as MathML, with its TeX as alternative text; what the converter does not know is
-    mended here."""
+    """A formula as MathML, with its TeX as alternative text."""
+    # what the converter does not know is mended before and after
     wanted = re.sub(r"\s+", " ", tex.strip())
     # it needs the braces
     spelt = re.sub(r"(\\math(?:cal|bb|bf|rm)) ?([A-Za-z])", r"\1{\2}", wanted)

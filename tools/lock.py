@@ -1,75 +1,66 @@
-"""Write requirements.lock, requirements-dev.lock and environment.yml from what is installed in this
-environment.
+"""Write requirements.lock and requirements-dev.lock out of pyproject.toml, with uv.
 
-    python tools/lock.py
+    python tools/lock.py            # adds what is missing, drops what is not needed; pins stay as they are
+    python tools/lock.py --upgrade  # the newest of everything but torch
 
-The runtime lock is the closure of the runtime packages, the dev lock the closure of the dev
-packages less that. torch is written without its local version (`+cpu`), so that every platform
-finds it.
+Both locks are universal: one file for Linux, macOS and Windows, Python 3.11 and newer. torch is
+pinned once, without a build (`+cpu`), and without the CUDA packages that its Linux wheel asks for:
+pip adds those by itself where that wheel is taken.
 """
 
+import argparse
 import re
+import subprocess
 import sys
-from importlib import metadata
 from pathlib import Path
 
-from packaging.markers import default_environment
-from packaging.requirements import Requirement
-
 ROOT = Path(__file__).resolve().parents[1]
-RUNTIME = """torch numpy scipy numba librosa soundfile soxr av ai-edge-litert safetensors tqdm typer lightning-fabric
-    matplotlib seaborn ipython ipykernel ipywidgets jupyterlab nbval setuptools""".split()
-DEV = """pytest pytest-timeout nbclient nbformat jupytext playwright axe-playwright-python ruff codespell packaging
-    PyYAML tensorboard sphinx myst-nb sphinx-book-theme latex2mathml""".split()
-HEAD = "# Exact pins, written by `python tools/lock.py`. Python 3.11 or newer.\n"
+RUNTIME, DEV = ROOT / "requirements.lock", ROOT / "requirements-dev.lock"
+TORCH = "torch==2.13.0"
+HEAD = "# Exact pins, written by `make lock`. Python 3.11 or newer.\n"
+CUDA = re.compile(r"(nvidia|cuda|triton)\b", re.IGNORECASE)
+
+# an editable install without build isolation finds it in the environment
+BUILD = "setuptools>=77"
 
 
-def normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+def compiled(extra: str, upgrade: bool) -> list[str]:
+    """The pins of the package with one extra, as uv resolves them; both locks are preferred."""
+    sources = ROOT / ".lock-extra.in", ROOT / ".lock.part"
+    sources[0].write_text(f"{TORCH}\n{BUILD}\n")
+    # uv keeps the pins that it finds in the file it is to write
+    sources[1].write_text("" if upgrade else "\n".join(pins(RUNTIME) + pins(DEV)) + "\n")
+    command = ["uv", "pip", "compile", "pyproject.toml", sources[0].name, "--extra", extra]
+    command += ["--output-file", sources[1].name, "--universal", "--python-version", "3.11"]
+    command += ["--no-header", "--no-annotate", "--no-emit-index-url", "--quiet"]
+    try:
+        subprocess.run([sys.executable, "-m", *command], cwd=ROOT, check=True)
+        return [line for line in pins(sources[1]) if not CUDA.match(line)]
+    finally:
+        for path in sources:
+            path.unlink(missing_ok=True)
 
 
-def closure(names: list[str]) -> dict[str, str]:
-    """The named packages and all they need here, as {normalised name: 'Name==version'}."""
-    found, queue = {}, [(name, frozenset()) for name in names]
-    seen = set()
-    while queue:
-        name, extras = queue.pop()
-        if (normal(name), extras) in seen:
-            continue
-        seen.add((normal(name), extras))
-        package = metadata.distribution(name)
-        found[normal(name)] = f"{package.metadata['Name']}=={package.version.split('+')[0]}"
-        for line in package.requires or []:
-            needed = Requirement(line)
-            environments = [default_environment() | {"extra": extra} for extra in (extras or {""})]
-            if needed.marker is None or any(needed.marker.evaluate(each) for each in environments):
-                queue.append((needed.name, frozenset(needed.extras)))
-    return found
+def pins(path: Path) -> list[str]:
+    """The lines of a lock that pin something, torch without its build."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    kept = [line for line in lines if line and not line.startswith(("#", "-"))]
+    return [re.sub(r"^(torch==[\d.]+)\+\w+", r"\1", line) for line in kept]
 
 
 def main() -> None:
-    runtime = closure(RUNTIME)
-    dev = {name: pin for name, pin in closure(DEV).items() if name not in runtime}
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--upgrade", action="store_true", help="forget today's pins")
+    upgrade = options.parse_args().upgrade
+
+    runtime, dev = compiled("course", upgrade), compiled("dev", upgrade)
     # first, so that nothing else decides which build of torch is taken
-    first = [runtime.pop("torch")]
-    pins = first + [runtime[name] for name in sorted(runtime)]
-    (ROOT / "requirements.lock").write_text(HEAD + "\n".join(pins) + "\n")
-    (ROOT / "requirements-dev.lock").write_text(
-        HEAD + "-r requirements.lock\n" + "\n".join(dev[name] for name in sorted(dev)) + "\n"
-    )
-    lines = [
-        "name: dirfa-edu",
-        "channels:",
-        "  - conda-forge",
-        "dependencies:",
-        "  - python=3.11",
-        "  - pip",
-        "  - pip:",
-    ]
-    (ROOT / "environment.yml").write_text(
-        "\n".join(lines + [f"      - {pin}" for pin in pins]) + "\n"
-    )
-    print(f"{len(pins)} runtime pins, {len(dev)} dev pins, from {sys.prefix}")
+    runtime = [TORCH] + [line for line in runtime if line != TORCH]
+    dev = [line for line in dev if line not in runtime]
+
+    RUNTIME.write_text(HEAD + "\n".join(runtime) + "\n")
+    DEV.write_text(HEAD + "-r requirements.lock\n" + "\n".join(dev) + "\n")
+    print(f"{len(runtime)} pins for the course, {len(dev)} more for development")
 
 
 if __name__ == "__main__":

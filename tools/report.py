@@ -1,10 +1,10 @@
-"""Write the table of what can be counted in each notebook into README.md, between the two `report`
-comments, and the paper ledger into docs/ledger.md.
+"""Count what can be counted in each notebook: the table in README.md; and write docs/ledger.md.
 
     python tools/report.py           # or: make report
     python tools/report.py --check   # exit code 1 if the README holds another table
 
-All figures are read from the committed notebooks; times were measured when they were built.
+The table stands between the two `report` comments. All figures are read from the committed
+notebooks; times were measured when they were built.
 """
 
 import argparse
@@ -21,8 +21,21 @@ from dirfa_edu.course import paper
 ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- report: written by `make report` -->", "<!-- end of report -->"
 LEDGER = (
-    "# The paper ledger\n\nEverything DIRFA states: where the course teaches it, which function holds it, which "
-    "test ties the two together, and how far it is reproduced with legal data on a laptop.\n\n"
+    "# The paper ledger\n\n"
+    "Everything DIRFA states: where the course teaches it, which function holds it, which test "
+    "ties the two together, and how far it is reproduced with legal data on a laptop.\n\n"
+)
+HEADS = (
+    "Notebook",
+    "Cells (code)",
+    "Longest cell",
+    "Exercises",
+    "Widgets",
+    "Outputs compared",
+    "Images with alt text",
+    "Size",
+    "Run time",
+    "Slowest cell",
 )
 WIDGET = re.compile(r"\b(explorers\.\w+_explorer\(|puppet\.Puppet\(|study\.Study\(files)")
 
@@ -30,9 +43,8 @@ WIDGET = re.compile(r"\b(explorers\.\w+_explorer\(|puppet\.Puppet\(|study\.Study
 def is_figure(output: dict) -> bool:
     """Pictures, their captions, players and widgets: compared or not, they claim no result."""
     data = output.get("data", {})
-    return any(kind.startswith(("image/", "audio/", "text/html")) for kind in data) or (
-        data.get("text/markdown", "").startswith("*Figure: ")
-    )
+    caption = data.get("text/markdown", "").startswith("*Figure: ")
+    return caption or any(kind.startswith(("image/", "audio/", "text/html")) for kind in data)
 
 
 def measure(path: Path) -> dict:
@@ -41,15 +53,12 @@ def measure(path: Path) -> dict:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     results = [cell for cell in code if any(not is_figure(output) for output in cell.outputs)]
     compared = [cell for cell in results if cell.execution_count and not ignored(cell)]
-    images = [
-        (kind, output)
+    alts = [
+        output.metadata.get(kind, {}).get("alt", "")
         for cell in code
         for output in cell.outputs
         for kind in output.get("data", {})
         if kind.startswith("image/")
-    ]
-    described = [
-        kind for kind, output in images if len(output.metadata.get(kind, {}).get("alt", "")) >= 20
     ]
     text = "\n".join(cell.source for cell in code)
     return {
@@ -60,8 +69,8 @@ def measure(path: Path) -> dict:
         "widgets": len(WIDGET.findall(text)),
         "results": len(results),
         "compared": len(compared),
-        "images": len(images),
-        "described": len(described),
+        "images": len(alts),
+        "described": sum(len(alt) >= 20 for alt in alts),
         "bytes": path.stat().st_size,
         "seconds": notebook.metadata.dirfa_edu.run_seconds,
         "longest": notebook.metadata.dirfa_edu.longest_cell,
@@ -69,35 +78,26 @@ def measure(path: Path) -> dict:
 
 
 def table(rows: dict[str, dict]) -> str:
-    """The report in Markdown, with a row of totals or extremes, and the line about planted faults."""
-    heads = [
-        "Notebook",
-        "Cells (code)",
-        "Longest cell",
-        "Exercises",
-        "Widgets",
-        "Outputs compared",
-        "Images with alt text",
-        "Size",
-        "Run time",
-        "Slowest cell",
-    ]
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    whole = {key: sum(row[key] for row in rows.values()) for key in next(iter(rows.values()))}
-    whole |= {key: max(row[key] for row in rows.values()) for key in ("lines", "bytes", "longest")}
+    """The report in Markdown, with a row of totals or extremes, and what is known of mutants."""
+    lines = ["| " + " | ".join(HEADS) + " |", "|---" * len(HEADS) + "|"]
+    columns = {key: [row[key] for row in rows.values()] for key in next(iter(rows.values()))}
+    whole = {key: sum(values) for key, values in columns.items()}
+    whole |= {key: max(columns[key]) for key in ("lines", "bytes", "longest")}
     for name, row in {**rows, "all (longest, largest, slowest)": whole}.items():
         cells = [
+            name,
             f"{row['cells']} ({row['code']})",
             f"{row['lines']} lines",
-            row["exercises"],
-            row["widgets"],
+            f"{row['exercises']}",
+            f"{row['widgets']}",
             f"{row['compared']} of {row['results']}, {row['compared'] / row['results']:.0%}",
             f"{row['described']} of {row['images']}",
             f"{row['bytes'] / 1000:.0f} KB",
             f"{row['seconds']:.0f} s",
             f"{row['longest']:.0f} s",
         ]
-        lines.append("| " + " | ".join(map(str, [name, *cells])) + " |")
+        lines.append("| " + " | ".join(cells) + " |")
+
     proof = ROOT / "docs" / "mutants.json"
     if proof.exists():
         found = json.loads(proof.read_text())
@@ -120,14 +120,15 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--check", action="store_true", help="write nothing")
     check = options.parse_args().check
+
     path = ROOT / "README.md"
     readme = path.read_text(encoding="utf-8")
-    report = table(
-        {path.stem: measure(path) for path in sorted((ROOT / "notebooks").glob("0*.ipynb"))}
-    )
+    chapters = sorted((ROOT / "notebooks").glob("0*.ipynb"))
+    report = table({chapter.stem: measure(chapter) for chapter in chapters})
     wanted = written(readme, report)
     if check:
         return int(wanted != readme)
+
     path.write_text(wanted, encoding="utf-8")
     ledger = LEDGER + paper.markdown(notebooks="../notebooks/") + "\n"
     (ROOT / "docs" / "ledger.md").write_text(ledger, encoding="utf-8")

@@ -16,7 +16,9 @@ from dirfa_edu.generator import load_generator
 from dirfa_edu.mapper import load_mapper
 from dirfa_edu.results.generator_card import evaluate_generator
 from dirfa_edu.results.mapper_card import evaluate_mapper
-from dirfa_edu.training import PRESETS
+from dirfa_edu.training import GENERATOR_RECIPES, MAPPER_RECIPES
+
+RECIPES = {"mapper": MAPPER_RECIPES, "generator": GENERATOR_RECIPES}
 
 ABOUT = {
     "mapper": (
@@ -45,7 +47,7 @@ def card(name: str, runs: Path) -> str:
     size = (runs / f"{name}.safetensors").stat().st_size / 1e6
     how = (
         f"Trained by `dirfa-edu train {name} --preset shipped` (seed 0, {log[-1]['step']} of "
-        f"{PRESETS[name]['shipped']['steps']} steps)\n"
+        f"{RECIPES[name]['shipped'].steps} steps)\n"
         f"  on the train split of the sample corpus; {log[-1]['seconds'] / 60:.0f} minutes of wall time on a shared "
         "CPU of two cores."
     )

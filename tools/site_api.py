@@ -1,282 +1,208 @@
-"""The package as pages: one per room, written from its source without importing it, linked to the
-notebooks and back.
+"""The package's pages: what Sphinx's autodoc does not do, links between functions and chapters.
 
-    package() reads the rooms; room_page() and index_page() write markdown; used() finds what a chapter calls;
-    chapter_section() is the list at the end of a chapter.
+    documented()        what has a place on the pages, by dotted name
+    home()              where a name is at home, also when another room or the package hands it on
+    used(), calls()     what cells, and each chapter's cells, call
+    chapter_section()   the list at the end of a chapter
+    docstring()         a docstring as Sphinx reads it, with links to the chapters it names
+
+Autodoc and autosummary, which are part of Sphinx, write the pages; for that they import the package
+(28 s of processor time for all rooms). sphinx-autoapi and sphinx-autodoc2 read it with astroid, which
+follows each import into torch and numba: 58 and 63 s for the same pages, and two packages to pin.
 """
 
 import ast
+import importlib
 import inspect
+import pkgutil
 import re
-import textwrap
-from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
+import nbformat
+
+import dirfa_edu
+
 ROOT = Path(__file__).resolve().parents[1]
+NOTEBOOKS = ROOT / "notebooks"
 CHAPTER = re.compile(r"\b0\d_[a-z]\w*")
-SPECIAL = re.compile(r"([\\*_{}\[\]<>#$|~^!&])")
+CODE = re.compile(r"(`[^`\n]+`)")
+# what reStructuredText would read as markup; `-` at the start of a line would open a list
+SPECIAL = re.compile(r"([\\*_|])|^(?=-)", re.MULTILINE)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A public function, class or method: its room, dotted name inside the room, source of its
-    head, docstring."""
-
-    room: str
-    name: str
-    head: str
-    doc: str
-
-    @property
-    def key(self) -> str:
-        return f"{self.room}.{self.name}"
-
-    @property
-    def chapters(self) -> list[str]:
-        """The chapters that the docstring names."""
-        return sorted(set(CHAPTER.findall(self.doc)))
+@cache
+def rooms() -> list[str]:
+    """The dotted names of all rooms, those in folders too."""
+    inside = pkgutil.walk_packages(dirfa_edu.__path__, "dirfa_edu.")
+    return ["dirfa_edu", *(each.name for each in inside)]
 
 
-@dataclass
-class Room:
-    """A module: docstring, its entries by name, and what it imports from other rooms, {name: (room,
-    name)}."""
-
-    name: str
-    doc: str
-    entries: dict[str, Entry]
-    borrowed: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-
-def package(folder: Path = ROOT / "dirfa_edu") -> dict[str, Room]:
-    """Every room of the package, by name; `__init__` is the room "" whose borrowed names are the
-    short cuts."""
-    rooms = {}
-    for path in sorted(folder.glob("*.py")):
-        source = path.read_text(encoding="utf-8")
-        tree = ast.parse(source)
-        name = "" if path.stem == "__init__" else path.stem
-        rooms[name] = Room(name, ast.get_docstring(tree) or "", dict(entries(name, tree, source)))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module:
-                for each in node.names:
-                    rooms[name].borrowed[each.asname or each.name] = (node.module, each.name)
-            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_ROOMS":
-                rooms[name].borrowed |= {
-                    short: (room, short) for short, room in ast.literal_eval(node.value).items()
-                }
-    return rooms
-
-
-def entries(room: str, tree: ast.Module, source: str):
-    """(name, Entry) of each public function and class, and of each public method that has a
-    docstring."""
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
-            yield (
-                node.name,
-                Entry(room, node.name, head(node, source), ast.get_docstring(node) or ""),
-            )
-            for part in node.body if isinstance(node, ast.ClassDef) else ():
-                if (
-                    isinstance(part, ast.FunctionDef)
-                    and not part.name.startswith("_")
-                    and ast.get_docstring(part)
-                ):
-                    name = f"{node.name}.{part.name}"
-                    yield name, Entry(room, name, head(part, source), ast.get_docstring(part))
-
-
-def head(node, source: str) -> str:
-    """The signature as the source has it: of a class its fields and __init__, of a function all
-    before its body."""
-    lines = source.splitlines()
-    if isinstance(node, ast.ClassDef):
-        shown = [lines[node.lineno - 1]]
-        for part in node.body:
-            if isinstance(part, ast.AnnAssign) and not ast.unparse(part.target).startswith("_"):
-                shown += lines[part.lineno - 1 : part.end_lineno]
-            elif isinstance(part, ast.FunctionDef) and part.name == "__init__":
-                shown.append(textwrap.indent(head(part, source), " " * part.col_offset))
-        return "\n".join(shown)
-    first = node.body[0].lineno - 1
-    if first < node.lineno:  # the body stands on the line of `def`
-        return f"def {node.name}({ast.unparse(node.args)}):"
-    text = "\n".join(lines[node.lineno - 1 : first]).rstrip()
-    decorators = [
-        f"@{each.id}\n"
-        for each in node.decorator_list
-        if isinstance(each, ast.Name) and each.id in ("property", "classmethod", "staticmethod")
-    ]
-    return "".join(decorators) + re.sub(rf"^ {{{node.col_offset}}}", "", text, flags=re.MULTILINE)
-
-
-def chapter_link(chapter: str, up: str = "../") -> str:
-    return f"[{chapter}]({up}notebooks/{chapter}.ipynb)"
-
-
-def entry_link(entry: Entry, up: str = "../") -> str:
-    return f"[`{entry.name}`]({up}api/{entry.room}.md#{anchor(entry)})"
-
-
-def anchor(entry: Entry) -> str:
-    """The place of an entry on its page. Places know no capitals, so classes have a prefix: `Film`
-    beside `film`."""
-    return f"{'class' if entry.name[0].isupper() else 'api'}.{entry.key}".lower()
-
-
-def escape(text: str) -> str:
-    """Plain text as markdown: `code` stays code, names of chapters become links, all else is shown
-    as it is."""
-    parts = re.split(r"(`[^`\n]+`)", text)
-    for i in range(0, len(parts), 2):
-        words = re.split(f"({CHAPTER.pattern})", parts[i])
-        words[::2] = [SPECIAL.sub(r"\\\1", word) for word in words[::2]]
-        exists = [(ROOT / "notebooks" / f"{name}.ipynb").exists() for name in words[1::2]]
-        words[1::2] = [
-            chapter_link(name) if there else SPECIAL.sub(r"\\\1", name)
-            for name, there in zip(words[1::2], exists)
-        ]
-        parts[i] = "".join(words)
-    return "".join(parts)
-
-
-def prose(doc: str) -> str:
-    """A plain-text docstring as markdown: paragraphs, lists of stars, indented blocks as they are,
-    examples as code."""
-    blocks, kind = [], ""
-    for line in inspect.cleandoc(doc).splitlines():
-        if kind == "pycon" and line.strip():  # an example ends with an empty line
-            blocks[-1][1].append(line)
-            continue
-        new = (
-            "pycon"
-            if line.startswith(">>>")
-            else ""
-            if not line.strip()
-            else "text"
-            if line.startswith("    ") or kind == "text" and line.startswith(" ")
-            else "words"
-        )
-        if new and new != kind:
-            blocks.append((new, []))
-        if new:
-            blocks[-1][1].append(line)
-        elif kind == "words":
-            blocks[-1][1].append("")
-        kind = new or ("words" if kind == "words" else "")
-    shown = []
-    for kind, lines in blocks:
-        if kind == "words":
-            text = "\n".join(lines).strip()
-            shown.append(re.sub(r"^(\s*)\\\* ", r"\1* ", escape(text), flags=re.MULTILINE))
-        else:
-            shown.append(f"```{kind}\n{textwrap.dedent(chr(10).join(lines))}\n```")
-    return "\n\n".join(shown)
-
-
-def room_page(room: Room, calls: dict[str, set[str]]) -> str:
-    """One room as a page; `calls` says which entries each chapter's cells call, {chapter: {key}}."""
-    parts = [f"# {room.name}\n\n{prose(room.doc)}"]
-    for entry in room.entries.values():
-        level = "###" if "." in entry.name else "##"
-        parts.append(
-            f"({anchor(entry)})=\n{level} {escape(entry.name)}\n\n"
-            f"```python\n{entry.head}\n```\n\n{prose(entry.doc)}"
-        )
-        callers = [chapter for chapter, keys in sorted(calls.items()) if entry.key in keys]
-        if callers:
-            parts.append("Called in " + ", ".join(chapter_link(each) for each in callers) + ".")
-    return "\n\n".join(parts) + "\n"
-
-
-def index_page(rooms: dict[str, Room]) -> str:
-    """The table of rooms."""
-    lines = [
-        "# The package",
-        "",
-        "One room per idea. Each function says which chapter teaches it and which chapters "
-        "call it; the names most used are importable from `dirfa_edu` itself.",
-        "",
-        "| room | what |",
-        "|---|---|",
-    ]
-    for room in rooms.values():
-        if room.name:
-            first = re.split(r"(?<=\.)\s", " ".join(room.doc.split()), maxsplit=1)[0]
-            lines.append(f"| [`{room.name}`]({room.name}.md) | {escape(first)} |")
-    return "\n".join(lines) + "\n"
-
-
-def used(sources: list[str], rooms: dict[str, Room]) -> set[str]:
-    """Keys of the entries that code cells call, found in their syntax trees: `masks.causal_mask`,
-    `Discretizer.fit`."""
-    # name in the cells -> (room, entry); name in the cells -> room
-    names, rooms_as, found = {}, {}, set()
-    for source in sources:
-        try:
-            tree = ast.parse(source)
-        except SyntaxError:  # a cell of shell commands
-            continue
-        for node in ast.walk(tree):
-            if (
-                isinstance(node, ast.ImportFrom)
-                and (node.module or "").split(".")[0] == "dirfa_edu"
-            ):
-                room = node.module.partition(".")[2]
-                for each in node.names:
-                    if not room and each.name in rooms:
-                        rooms_as[each.asname or each.name] = each.name
-                    else:
-                        names[each.asname or each.name] = (room, each.name)
-        for node in ast.walk(tree):
-            place = None
-            if isinstance(node, ast.Name):
-                place = names.get(node.id)
-            elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                if node.value.id in rooms_as:
-                    place = (rooms_as[node.value.id], node.attr)
-                elif node.value.id in names:
-                    room, name = names[node.value.id]
-                    place = (room, f"{name}.{node.attr}")
-            if place and (entry := find(*place, rooms)):
-                found.add(entry.key)
+@cache
+def documented() -> dict[str, object]:
+    """Dotted name -> object of each public function, class and method that has a docstring."""
+    found = {}
+    for room in rooms():
+        for name, thing in public(importlib.import_module(room)):
+            if callable(thing) and getattr(thing, "__module__", "") == room and thing.__doc__:
+                found[f"{room}.{name}"] = thing
+                methods = public(thing) if inspect.isclass(thing) else []
+                found |= {f"{room}.{name}.{part}": each for part, each in methods if each.__doc__}
     return found
 
 
-def find(room: str, name: str, rooms: dict[str, Room]) -> Entry | None:
-    """The entry behind a name, also where its room has it from another one (`plots.show` is
-    `showing.show`)."""
-    while room in rooms:
-        if name in rooms[room].entries:
-            return rooms[room].entries[name]
-        first, _, rest = name.partition(".")
-        if first not in rooms[room].borrowed:
-            return None
-        room, real = rooms[room].borrowed[first]
-        name = f"{real}.{rest}" if rest else real
-    return None
+def public(place) -> list[tuple[str, object]]:
+    """(name, object) of what stands in a module or a class, without leading underscore.
+
+    Of a class only what is called or read like a method.
+    """
+    found = [(name, each) for name, each in vars(place).items() if not name.startswith("_")]
+    if inspect.isclass(place):
+        kinds = (property, classmethod, staticmethod)
+        found = [(name, e) for name, e in found if inspect.isfunction(e) or isinstance(e, kinds)]
+    return found
 
 
-def chapter_section(chapter: str, called: set[str], rooms: dict[str, Room]) -> str:
-    """The list at the end of a chapter: what its cells call, and what else of the package names
-    this chapter."""
-    everything = [entry for room in rooms.values() for entry in room.entries.values()]
-    here = [entry for entry in everything if entry.key in called]
-    others = [
-        entry for entry in everything if chapter in entry.chapters and entry.key not in called
-    ]
+def home(dotted: str) -> str:
+    """The documented name behind a dotted name, or "".
+
+    `dirfa_edu.generate` is at home in `dirfa_edu.sampling.generate`.
+    """
+    try:
+        thing = pkgutil.resolve_name(dotted)
+    except (ImportError, AttributeError, ValueError):  # ValueError: it is no name
+        return ""
+    name = f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', '')}"
+    return name if name in documented() else ""
+
+
+def used(sources: list[str]) -> set[str]:
+    """Documented names that code cells use, found in their syntax trees.
+
+    After `from dirfa_edu import masks` the cell `masks.causal_mask(6)` uses
+    `dirfa_edu.masks.causal_mask`.
+    """
+    nodes = [node for source in sources for node in ast.walk(parsed(source))]
+
+    # the name in the cells -> what it stands for
+    bound = {}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and of_package(node.module or ""):
+            for each in node.names:
+                bound[each.asname or each.name] = f"{node.module}.{each.name}"
+        elif isinstance(node, ast.Import):
+            for each in filter(lambda each: of_package(each.name), node.names):
+                bound[each.asname or "dirfa_edu"] = each.name if each.asname else "dirfa_edu"
+
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Name | ast.Attribute):
+            first, dot, rest = ast.unparse(node).partition(".")
+            if first in bound:
+                found.add(home(bound[first] + dot + rest))
+    return found - {""}
+
+
+def parsed(source: str) -> ast.Module:
+    """The syntax tree of a cell; an empty one where the cell holds shell commands."""
+    try:
+        return ast.parse(source)
+    except SyntaxError:
+        return ast.Module(body=[], type_ignores=[])
+
+
+def of_package(module: str) -> bool:
+    return module.split(".")[0] == "dirfa_edu"
+
+
+@cache
+def calls() -> dict[str, set[str]]:
+    """Chapter -> the documented names that its code cells use."""
+    found = {}
+    for path in sorted(NOTEBOOKS.glob("[0-9]*.ipynb")):
+        cells = nbformat.read(path, 4).cells
+        found[path.stem] = used([cell.source for cell in cells if cell.cell_type == "code"])
+    return found
+
+
+def chapters_of(thing) -> list[str]:
+    """The chapters that a docstring names and that exist."""
+    named = sorted(set(CHAPTER.findall(thing.__doc__ or "")))
+    return [chapter for chapter in named if exists(chapter)]
+
+
+def exists(chapter: str) -> bool:
+    return (NOTEBOOKS / f"{chapter}.ipynb").exists()
+
+
+def link(dotted: str, words: str = "") -> str:
+    """A link in MyST Markdown to the place of a documented name."""
+    return f"{{py:obj}}`{words or dotted.removeprefix('dirfa_edu.')} <{dotted}>`"
+
+
+def chapter_section(chapter: str) -> str:
+    """The list at the end of a chapter: what its cells call, what else names this chapter."""
+    called = calls()[chapter]
+    explained = [name for name, thing in documented().items() if chapter in chapters_of(thing)]
+    here = [name for name in documented() if name in called]
+    others = [name for name in explained if name not in called]
+
     parts = ["## The package in this chapter"]
-    for words, some in (("The cells above call:", here), ("This chapter also explains:", others)):
-        by_room = {}
-        for entry in some:
-            by_room.setdefault(entry.room, []).append(entry_link(entry))
-        if by_room:
-            parts += [
-                words,
-                "\n".join(
-                    f"* [{room}](../api/{room}.md): " + ", ".join(links)
-                    for room, links in by_room.items()
-                ),
-            ]
+    for words, names in (("The cells above call:", here), ("This chapter also explains:", others)):
+        if names:
+            parts += [words, "\n".join(by_room(names))]
     return "\n\n".join(parts)
+
+
+def by_room(names: list[str]) -> list[str]:
+    """Documented names as a Markdown list, a line a room."""
+    lines: dict[str, list[str]] = {}
+    for name in names:
+        room = room_of(name)
+        lines.setdefault(room, []).append(link(name, name.removeprefix(f"{room}.")))
+    return [f"* {link(room)}: {', '.join(links)}" for room, links in lines.items()]
+
+
+def room_of(dotted: str) -> str:
+    """The room of a documented name: the longest of its beginnings that is a room."""
+    return max((room for room in rooms() if dotted.startswith(f"{room}.")), key=len)
+
+
+def docstring(name: str, doc: str) -> str:
+    """A plain-text docstring as reStructuredText, with the chapters that call this name.
+
+    Paragraphs are shown as they are, indented blocks as text of fixed width, examples as Python.
+    """
+    shown = []
+    for block in re.split(r"\n\s*\n", inspect.cleandoc(doc)):
+        if block.startswith(">>>"):
+            shown.append(block)
+        elif block.startswith("    "):
+            shown.append(f"::\n\n{block}")
+        else:
+            shown.append(escaped(block))
+    callers = [chapter_link(chapter) for chapter, names in calls().items() if name in names]
+    if callers:
+        shown.append(f"Called in {', '.join(callers)}.")
+    return "\n\n".join(shown)
+
+
+def escaped(text: str) -> str:
+    """A paragraph as reStructuredText: `code` stays code, names of chapters become links."""
+    parts = CODE.split(text)
+    for i, part in enumerate(parts):
+        if CODE.fullmatch(part):
+            parts[i] = f"`{part}`"
+        else:
+            parts[i] = "".join(map(linked, re.split(f"({CHAPTER.pattern})", part)))
+    return "".join(parts)
+
+
+def linked(words: str) -> str:
+    if CHAPTER.fullmatch(words) and exists(words):
+        return chapter_link(words)
+    return SPECIAL.sub(r"\\\g<0>", words)
+
+
+def chapter_link(chapter: str) -> str:
+    return f":doc:`{chapter} </notebooks/{chapter}>`"

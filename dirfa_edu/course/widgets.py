@@ -1,5 +1,4 @@
-"""One declarative widget, `Explorer(draw, **domain)`, in four renderings: live, flip-book, small
-multiples, sweep.
+"""One declarative widget, `Explorer(draw, **domain)`: live, flip-book, small multiples, sweep.
 
 `draw(**params)` is pure and returns a Figure; each parameter lists its stops (at most 9). Only core
 ipywidgets are used, so arrow keys, tab and screen readers work, and nothing is loaded from the
@@ -11,18 +10,20 @@ import base64
 import html
 import io
 import itertools
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Callable
 
 import numpy as np
+from jinja2 import StrictUndefined, Template
 
 from .. import plots
 from ..files import atomic_path
 
 MAX_STOPS = 9
 MAX_FRAMES = 81  # in a flip-book
+DPI = 100  # dots an inch: a figure of 8 inches fills the cell of a notebook on a laptop
+FLIPBOOK = Path(__file__).with_name("flipbook.html")
 
 
 class Explorer:
@@ -34,7 +35,9 @@ class Explorer:
     button for it, and a player.
     Raises ValueError for an empty domain, more than 9 stops, or the same stop twice.
 
-    >>> explorer = Explorer(lambda k: plots.bin_likelihood([.1, .6, .3], k=k), alt="top {k} of 3 bins", k=[1, 2, 3])
+    >>> explorer = Explorer(
+    ...     lambda k: plots.bin_likelihood([.1, .6, .3], k=k), alt="top {k} of 3 bins", k=[1, 2, 3]
+    ... )
     >>> explorer.sweep()
     3
     """
@@ -47,12 +50,12 @@ class Explorer:
                 raise ValueError(f"{name} has {len(stops)} stops: give 1 to {MAX_STOPS}")
             if len(set(stops)) != len(stops):
                 raise ValueError(f"{name} names a stop twice")
-        self.draw, self.alt, self.domain = (
-            draw,
-            alt,
-            {name: list(stops) for name, stops in domain.items()},
-        )
-        self.film, self.error = film, None
+
+        self.draw = draw
+        self.alt = alt
+        self.film = film
+        self.domain = {name: list(stops) for name, stops in domain.items()}
+        self.error: Exception | None = None  # what the live widget met last
         self._pictures: dict[tuple, bytes] = {}
 
     @property
@@ -62,34 +65,21 @@ class Explorer:
 
     def describe(self, **params) -> str:
         """Alt text of the picture for these parameters."""
-        return self.alt.format(**params) or ", ".join(
-            f"{name} {value}" for name, value in params.items()
-        )
+        values = ", ".join(f"{name} {value}" for name, value in params.items())
+        return self.alt.format(**params) or values
 
     def picture(self, **params) -> bytes:
         """The PNG for these parameters, drawn once."""
         key = tuple(params.values())
         if key not in self._pictures:
-            self._pictures[key] = plots.png(self.draw(**params))
+            self._pictures[key] = plots.png(self.draw(**params), DPI)
         return self._pictures[key]
 
     def controls(self):
         """The live widget: one slider per parameter, the picture, and its description."""
         import ipywidgets as w
 
-        def control(name: str, stops: list):
-            # a slider also for words: JupyterLab takes the arrow keys away from a drop-down menu
-            return w.SelectionSlider(
-                options=[(str(stop), stop) for stop in stops],
-                value=stops[0],
-                description=name,
-                tooltip=name,
-                style={"description_width": "9em"},
-                layout={"width": "32em"},
-                continuous_update=False,
-            )
-
-        inputs = {name: control(name, stops) for name, stops in self.domain.items()}
+        inputs = {name: _slider(name, stops) for name, stops in self.domain.items()}
         image, words = titled_image()(format="png"), w.HTML()
 
         def update(_change=None):
@@ -103,7 +93,7 @@ class Explorer:
             # Jupyter would swallow it: show it, keep it, and raise it again
             except Exception as error:
                 self.error = error
-                words.value = f"<b>This setting could not be drawn: {html.escape(str(error))}</b>"
+                words.value = _failure("drawn", error)
                 raise
 
         update()
@@ -116,10 +106,8 @@ class Explorer:
         """A button that films the present setting, and the stage on which the film is played."""
         import ipywidgets as w
 
-        button, stage = (
-            w.Button(description="Film", tooltip="film this setting, with sound"),
-            w.VBox(),
-        )
+        button = w.Button(description="Film", tooltip="film this setting, with sound")
+        stage = w.VBox()
 
         def shoot(_button=None):
             params = {name: each.value for name, each in inputs.items()}
@@ -127,13 +115,12 @@ class Explorer:
             try:
                 path = self.film(**params)
                 player = w.Video.from_file(str(path), width=320, autoplay=False, loop=False)
-                stage.children = [player, w.HTML(html.escape(f"{path}: {self.describe(**params)}"))]
+                words = w.HTML(html.escape(f"{path}: {self.describe(**params)}"))
+                stage.children = [player, words]
                 self.error = None
             except Exception as error:
                 self.error = error
-                stage.children = [
-                    w.HTML(f"<b>This setting could not be filmed: {html.escape(str(error))}</b>")
-                ]
+                stage.children = [w.HTML(_failure("filmed", error))]
                 raise
             finally:
                 button.disabled = False
@@ -141,32 +128,27 @@ class Explorer:
         button.on_click(shoot)
         return [button, stage]
 
-    def show(self, dpi: int = 72) -> None:
-        """Display the live widget; where no kernel runs, the first picture stands in its place, of
-        `dpi` dots an inch: fewer keep the notebook small."""
+    def show(self) -> None:
+        """Display the live widget; where no kernel runs, the first picture stands in its place."""
         from IPython.display import display
 
         bundle = self.controls()._repr_mimebundle_()
         data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
         alt = self.describe(**self.default)
-        picture = (
-            self.picture(**self.default) if dpi == 72 else plots.png(self.draw(**self.default), dpi)
-        )
-        data |= {"image/png": picture, "text/plain": f"Widget: {alt}"}
+        data |= {"image/png": self.picture(**self.default), "text/plain": f"Widget: {alt}"}
         display(data, raw=True, metadata={"image/png": {"alt": alt}})
 
     def small_multiples(self, vary: str | None = None):
-        """A Figure with one picture per stop of `vary` (the first parameter), for print and for
-        pages."""
+        """A Figure for print: a picture per stop of `vary`, by default of the first parameter."""
         vary = vary or next(iter(self.domain))
         stops = self.domain[vary]
+        pictures = [_pixels(self.picture(**self.default | {vary: stop})) for stop in stops]
+
         cols = min(3, len(stops))
         rows = -(-len(stops) // cols)
-        pictures = [_pixels(self.picture(**self.default | {vary: stop})) for stop in stops]
-        shape = pictures[0].shape[0] / pictures[0].shape[1]
-        fig, axes = plots.new(
-            rows, cols, width=9.5, height=9.5 / cols * rows * shape + 0.3 * rows, squeeze=False
-        )
+        aspect = pictures[0].shape[0] / pictures[0].shape[1]
+        height = 9.5 / cols * rows * aspect + 0.3 * rows
+        fig, axes = plots.new(rows, cols, width=9.5, height=height, squeeze=False)
         for ax in axes.flat:
             ax.axis("off")
         for ax, stop, picture in zip(axes.flat, stops, pictures):
@@ -180,55 +162,47 @@ class Explorer:
         At most `most` pictures: parameters beyond that stay at their first stop. Inside a frame the
         page tells its parent how high it is, so that the frame can fit.
         """
-        shown, count = {}, 1
-        for name, stops in self.domain.items():
-            keep = stops if count * len(stops) <= most else stops[:1]
-            shown[name] = keep
-            count *= len(keep)
+        kept = self._stops_for(most)
         frames = []
-        for values in itertools.product(*shown.values()):
-            params = dict(zip(shown, values))
-            frames.append(
-                [base64.b64encode(self.picture(**params)).decode(), self.describe(**params)]
-            )
-        rows = "".join(
-            f'<p><label for="{name}">{html.escape(name)}</label> <input type="range" id="{name}" min="0" '
-            f'max="{len(stops) - 1}" value="0" data-stops="{html.escape(json.dumps([str(s) for s in stops]))}"> '
-            f'<output for="{name}">{html.escape(str(stops[0]))}</output></p>'
-            for name, stops in shown.items()
-            if len(stops) > 1
+        for values in itertools.product(*kept.values()):
+            params = dict(zip(kept, values))
+            picture = base64.b64encode(self.picture(**params)).decode()
+            frames.append([picture, self.describe(**params)])
+
+        rows = {name: list(map(str, stops)) for name, stops in kept.items() if len(stops) > 1}
+        template = Template(
+            FLIPBOOK.read_text(encoding="utf-8"), autoescape=True, undefined=StrictUndefined
         )
-        sizes = [len(stops) for stops in shown.values() if len(stops) > 1]
-        page = (
-            _PAGE.replace("@ROWS@", rows)
-            .replace("@SIZES@", json.dumps(sizes))
-            .replace("@FRAMES@", json.dumps(frames).replace("</", "<\\/"))
-            .replace("@TITLE@", html.escape(title))
-            .replace("@FIRST@", frames[0][0])
-            .replace("@ALT@", html.escape(frames[0][1]))
-        )
+        page = template.render(title=title, rows=rows, frames=frames)
         with atomic_path(path) as temporary:
             temporary.write_text(page, encoding="utf-8")
         return Path(path)
 
+    def _stops_for(self, most: int) -> dict[str, list]:
+        """The stops of each parameter that give at most `most` pictures: all, or the first."""
+        kept, count = {}, 1
+        for name, stops in self.domain.items():
+            kept[name] = stops if count * len(stops) <= most else stops[:1]
+            count *= len(kept[name])
+        return kept
+
     def points(self, n_random: int = 200, seed: int = 0) -> list[dict]:
-        """Parameter settings that a sweep visits: every stop, the corners of all pairs, seeded
-        random ones."""
+        """Settings that a sweep visits: every stop, corners of all pairs, seeded random ones."""
         names, default = list(self.domain), self.default
         chosen = [default | {name: stop} for name, stops in self.domain.items() for stop in stops]
+
         for a, b in itertools.combinations(names, 2):
             ends_a, ends_b = ({self.domain[each][0], self.domain[each][-1]} for each in (a, b))
             chosen += [default | {a: x, b: y} for x in ends_a for y in ends_b]
+
         rng = np.random.default_rng(seed)
         for _ in range(n_random if len(names) > 1 else 0):
-            chosen.append(
-                {name: stops[rng.integers(len(stops))] for name, stops in self.domain.items()}
-            )
+            drawn = {name: stops[rng.integers(len(stops))] for name, stops in self.domain.items()}
+            chosen.append(drawn)
         return list({tuple(point.values()): point for point in chosen}.values())
 
     def sweep(self, n_random: int = 200, seed: int = 0) -> int:
-        """Draw every point of `points`; returns how many. Any error names the parameters that cause
-        it."""
+        """Draw every point of `points`; returns how many. An error names its setting."""
         points = self.points(n_random, seed)
         for params in points:
             try:
@@ -236,16 +210,38 @@ class Explorer:
                 assert fig.axes, "the figure is empty"
                 self.describe(**params)
             except Exception as error:
-                raise RuntimeError(
-                    f"{getattr(self.draw, '__name__', 'draw')} fails at {params}: {error}"
-                ) from error
+                name = getattr(self.draw, "__name__", "draw")
+                raise RuntimeError(f"{name} fails at {params}: {error}") from error
         return len(points)
+
+
+def _slider(name: str, stops: list):
+    """A slider also for words: JupyterLab takes the arrow keys away from a drop-down menu."""
+    import ipywidgets as w
+
+    return w.SelectionSlider(
+        options=[(str(stop), stop) for stop in stops],
+        value=stops[0],
+        description=name,
+        tooltip=name,
+        style={"description_width": "9em"},
+        layout={"width": "32em"},
+        continuous_update=False,
+    )
+
+
+def _failure(done: str, error: Exception) -> str:
+    """A sentence for the widget; too short for a template."""
+    return f"<b>This setting could not be {done}: {html.escape(str(error))}</b>"
 
 
 @lru_cache(maxsize=1)
 def titled_image():
-    """ipywidgets.Image has no alt text, but a title does its work; JupyterLab sets one where a
-    description exists."""
+    """The class of the explorers' pictures: ipywidgets.Image with a title for screen readers.
+
+    Image has no alt text, but a title does its work; JupyterLab sets one where a description
+    exists.
+    """
     import ipywidgets as w
     from traitlets import Unicode
 
@@ -256,14 +252,14 @@ def titled_image():
 
 
 def named_sliders():
-    """A hidden part of a box that tells screen readers what its sliders are called and which word
-    they stand at: ipywidgets gives their handles no name, and says "2" where the third word is
-    chosen."""
+    """A hidden part of a box that tells screen readers its sliders' names and words.
+
+    ipywidgets gives the handles no name, and says "2" where the third word is chosen.
+    """
     import ipywidgets as w
 
-    return w.HTML(
-        f'<img src="{_DOT}" alt="" onload="{html.escape(_NAMES)}">', layout={"display": "none"}
-    )
+    script = html.escape(_NAMES)
+    return w.HTML(f'<img src="{_DOT}" alt="" onload="{script}">', layout={"display": "none"})
 
 
 def _pixels(picture: bytes) -> np.ndarray:
@@ -280,40 +276,15 @@ _NAMES = """const name = () => {
     const handle = slider.querySelector('[role=slider]');
     const tell = () => {
       const word = slider.querySelector('.widget-readout').textContent;
-      if (handle.getAttribute('aria-valuetext') !== word) handle.setAttribute('aria-valuetext', word);
+      if (handle.getAttribute('aria-valuetext') !== word) {
+        handle.setAttribute('aria-valuetext', word);
+      }
     };
     handle.setAttribute('aria-label', slider.querySelector('label').textContent);
-    new MutationObserver(tell).observe(handle, {attributes: true, attributeFilter: ['aria-valuetext']});
+    new MutationObserver(tell).observe(handle, {
+      attributes: true, attributeFilter: ['aria-valuetext']
+    });
     tell();
   }
 };
 name();"""
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<link rel="icon" href="data:,"><title>@TITLE@</title>
-<style>body{font-family:sans-serif;max-width:60em;margin:0 auto;padding:.5em 1em;background:#fff;color:#111}
-h1{font-size:1em}label{display:inline-block;min-width:8em}input{width:min(20em,60%);vertical-align:middle}
-img{max-width:100%}</style></head>
-<body><main><h1>@TITLE@</h1>@ROWS@
-<p><img id="picture" src="data:image/png;base64,@FIRST@" alt="@ALT@"></p><p id="words" role="status">@ALT@</p></main>
-<script>
-const frames = @FRAMES@, sizes = @SIZES@, inputs = [...document.querySelectorAll("input")];
-function draw() {
-  let place = 0;
-  inputs.forEach((input, i) => {
-    place = place * sizes[i] + Number(input.value);
-    const stop = JSON.parse(input.dataset.stops)[input.value];
-    input.nextElementSibling.value = stop;
-    input.setAttribute("aria-valuetext", stop);
-  });
-  const picture = document.getElementById("picture");
-  picture.src = "data:image/png;base64," + frames[place][0];
-  picture.alt = frames[place][1];
-  document.getElementById("words").textContent = frames[place][1];
-}
-inputs.forEach(input => input.addEventListener("input", draw));
-draw();
-const tell = () => parent.postMessage({flipbookHeight: document.body.offsetHeight}, "*");
-if (parent !== window) new ResizeObserver(tell).observe(document.body);
-</script></body></html>
-"""

@@ -203,7 +203,8 @@ class Corpus:
     def __init__(
         self, root: str | Path = "samples", progress: bool = True, cache: str | Path | None = None
     ):
-        self.root = data_path() if str(root) == "samples" else Path(root)
+        # asked for by the manifest: a wheel's samples have none, and say where the corpus is
+        self.root = data_path("manifest.csv").parent if str(root) == "samples" else Path(root)
         self.progress, self.cache, self.skipped = (
             progress,
             None if cache is None else str(cache),

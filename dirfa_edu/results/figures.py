@@ -21,8 +21,9 @@ from ..mapper import MappingNetwork
 from ..masks import causal_mask, temporally_biased_mask
 from ..metrics import diversity, lip_errors
 from ..sampling import generate
+from ..talk import render_film
 from ..training import load_pretrained
-from .generator_card import moved, played
+from .generator_card import played
 from .tables import (
     DETERMINISTIC,
     FULL,
@@ -130,8 +131,8 @@ def strips(name: str, setup: Setup):
     for row, (variant, method, i) in STRIPS[name].items():
         trial = run_trial(variant, 0, setup)
         with np.load(setup.folder / trial["animations"]) as animations:
-            Y = torch.from_numpy(animations[method][i].astype(np.float32))
-        rows[row] = moved(setup.generator, frames[0], Z[0], Y)
+            Y = animations[method][i].astype(np.float32)
+        rows[row] = render_film(setup.generator, rows["recording"][0], Y, Z[0])
 
     T = min(map(len, rows.values()))
     if name == "fig5":
@@ -214,7 +215,7 @@ def drawn(mapper: MappingNetwork, test: list, **settings) -> Iterator[np.ndarray
     """
     for i, clip in enumerate(test):
         A = clip.features()[: len(true_animation(clip))]
-        yield generate(mapper, A, samples=4, seed=i, **settings)
+        yield generate(mapper, A, samples=4, seed=i, engine="fast", **settings)
 
 
 def tradeoff_lines(mapper: MappingNetwork, test: list) -> dict[str, dict]:

@@ -15,12 +15,13 @@ import torch
 from ..actors.actor import Actor
 from ..animation import column
 from ..data.corpus import PROBE_TRAIN, Corpus
-from ..examples import generator_pairs
+from ..examples import read_footage
 from ..faces.geometry import attributes_from_landmarks
 from ..faces.vision import landmarks
 from ..files import InputError
 from ..generator import GenerationNetwork, load_generator
 from ..metrics import acd, psnr
+from ..talk import render_film
 from ..training import load_pretrained
 
 # points of FaceMesh: corners of the lips, and points of their outer ring
@@ -92,26 +93,14 @@ def read_back(found: np.ndarray, Z: np.ndarray, names: list[str] = READ_BACK) ->
 
 
 def played(clips: list, size: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """`generator_pairs`, with each frame drawn anew by its actor."""
+    """[(frames uint8 (T, 3, S, S), attributes (T, 23))] of clips, each frame drawn by its actor."""
     out = []
-    for clip, (_, Z) in zip(clips, generator_pairs(clips, size)):
+    for clip in clips:
+        Z = read_footage(clip, size).Z
         actor = Actor(clip.actor)
         frames = np.stack([actor.render(z, size) for z in Z.double().numpy()])  # (T, S, S, 3)
         out.append((torch.from_numpy(frames).permute(0, 3, 1, 2).contiguous(), Z))
     return out
-
-
-@torch.inference_mode()
-def moved(
-    network: GenerationNetwork, source: torch.Tensor, Z_src: torch.Tensor, Z: torch.Tensor
-) -> np.ndarray:
-    """The source picture uint8 (3, S, S) with attributes Z_src (23,), moved by Z (T, 23) -> uint8
-    (T, S, S, 3)."""
-    encoded = network.encode(source[None].float() / 255, Z_src[None])
-    # batches of one size: others are rounded otherwise
-    whole = torch.cat([Z, Z[-1:].expand(-len(Z) % 16, -1)])
-    made = torch.cat([network.render(encoded, part) for part in whole.split(16)])[: len(Z)]
-    return (made * 255).round().byte().permute(0, 2, 3, 1).numpy()  # (T, S, S, 3)
 
 
 # ---- figures of one clip -------------------------------------------------------------------------
@@ -127,7 +116,7 @@ def random_figures(
     """
     truth = frames[first:].permute(0, 2, 3, 1).numpy()  # (T, S, S, 3)
     source = frames[0].permute(1, 2, 0).numpy()  # (S, S, 3)
-    ours = moved(network, frames[0], Z[0], Z[first:])
+    ours = render_film(network, source, Z[first:], Z[0])
     copied = np.broadcast_to(source, truth.shape)
 
     L = landmarks(truth)
@@ -182,11 +171,12 @@ def sweeps(
 ) -> dict[str, float]:
     """One Action Unit after the other goes up and down alone: r of what is asked and found."""
     up_and_down = torch.cat([torch.linspace(0, 1, 13), torch.linspace(1, 0, 12)])  # (25,)
+    picture = source.permute(1, 2, 0).numpy()  # (S, S, 3)
     out = {}
     for name, most in SWEPT.items():
         Z = Z_src.repeat(25, 1)  # (25, 23)
         Z[:, column(name)] = most * up_and_down
-        found, _ = found_by_facemesh(moved(network, source, Z_src, Z))
+        found, _ = found_by_facemesh(render_film(network, picture, Z, Z_src))
         out |= read_back(found, Z.numpy(), [name])
     return {f"{name} alone": r for name, r in out.items()}
 
@@ -201,8 +191,8 @@ def speech_figures(
     """
     truth = frames.permute(0, 2, 3, 1).numpy()  # (T, S, S, 3)
     copied = np.broadcast_to(truth[:1], truth.shape)
-    ours = moved(network, frames[0], Z[0], Z)
-    still = moved(network, frames[0], Z[0], Z[:1].expand(16, -1))
+    ours = render_film(network, truth[0], Z, Z[0])
+    still = render_film(network, truth[0], Z[:1].expand(16, -1), Z[0])
 
     whole = [WHOLE] * (len(truth) - 1)  # frame 0 is known
     score = box_psnr(truth[1:], ours[1:], whole)

@@ -83,7 +83,7 @@ def draw_clips(mapper: MappingNetwork, clips: list, samples: int, seed: int) -> 
         truth = clip.truth()
         if "clean" not in truth:
             continue
-        Y = generate(mapper, clip.features(), samples, seed + i)
+        Y = generate(mapper, clip.features(), samples, seed + i, engine="fast")
         T = min(Y.shape[1], len(truth["clean"]))
         yield Drawn(clip, Y[:, :T], truth["clean"][:T], truth.get("draws"))
 
@@ -288,7 +288,8 @@ def calibration(
     law: dict[str, list] = {}
     seen: dict[str, list] = {}
     for i, clip in enumerate(clips):
-        events = [observed_events(y) for y in generate(mapper, clip.features(), samples, seed + i)]
+        Y = generate(mapper, clip.features(), samples, seed + i, engine="fast")
+        events = [observed_events(y) for y in Y]
         for name, p in clip.truth()["events"].items():
             share = np.mean([event[name] for event in events], axis=0)  # (T,)
             n = min(len(p), len(share))

@@ -31,8 +31,15 @@ from ..generator import GenerationNetwork
 from ..mapper import MapperConfig, MappingNetwork
 from ..metrics import acd, diversity, ebr, frechet_animation, jitter, lip_errors, lmd, psnr, s_off
 from ..sampling import generate
-from ..training import load_pretrained, train_generator, train_mapper
-from .generator_card import moved, played
+from ..talk import render_film
+from ..training import (
+    GeneratorRecipe,
+    MapperRecipe,
+    load_pretrained,
+    train_generator,
+    train_mapper,
+)
+from .generator_card import played
 
 # ---- what is tried -------------------------------------------------------------------------------
 
@@ -144,14 +151,14 @@ def try_network(variant: str, seed: int, setup: Setup, checkpoint: Path) -> tupl
     if variant == UNTRAINED:
         network = load_pretrained("mapper")
     else:
-        network, _ = train_mapper(
-            setup.train,
+        recipe = MapperRecipe(
             config_of(variant, setup.scale),
             steps=setup.scale.steps,
-            seed=seed,
-            checkpoint=checkpoint,
             measured=variant.endswith("measured"),
-            progress=setup.progress,
+            seed=seed,
+        )
+        network, _ = train_mapper(
+            setup.train, recipe, checkpoint=checkpoint, progress=setup.progress
         )
         if network.config.probabilistic:
             measured["bits_by_age"] = bits_by_age(network, setup.test)
@@ -184,14 +191,8 @@ def try_tuned(seed: int, setup: Setup) -> tuple[dict, dict]:
     learned, shown = clips_of_one_person(setup.test)
     plain = run_trial("w/o Prob", seed, setup)
     full = run_trial("full", seed, setup)
-    tuned, _ = train_generator(
-        learned,
-        steps=setup.scale.tuning,
-        lr=1e-4,
-        seed=seed,
-        start=setup.generator,
-        progress=setup.progress,
-    )
+    recipe = GeneratorRecipe(steps=setup.scale.tuning, lr=1e-4, seed=seed)
+    tuned, _ = train_generator(learned, recipe, start=setup.generator, progress=setup.progress)
 
     measured, films = {}, {}
     with np.load(setup.folder / plain["animations"]) as animations:
@@ -306,7 +307,9 @@ def methods(
     """The animations (n, T, 23) of a clip that a trial shows, by name."""
     truth = true_animation(clip)
     A = clip.features()[: len(truth)]
-    Y = generate(network, A, samples=samples, seed=seed, temperature=TRIAL_TEMPERATURE)
+    Y = generate(
+        network, A, samples=samples, seed=seed, temperature=TRIAL_TEMPERATURE, engine="fast"
+    )
     if variant == UNTRAINED:
         return {"copy": first_frame_held(truth)[None], "truth": truth[None], "shipped": Y}
     if variant != "w/o Prob":
@@ -436,12 +439,7 @@ def drive_recording(clip, Y: np.ndarray, generator: GenerationNetwork) -> np.nda
     source, truth = recording(clip, generator.config.size).frames[0], true_animation(clip)
     if np.abs(Y - truth[:1]).max() == 0:  # nothing moves: a copy is the source itself
         return np.repeat(source[None], len(Y), axis=0)
-    return moved(
-        generator,
-        torch.from_numpy(source).permute(2, 0, 1),
-        torch.from_numpy(truth[0]),
-        torch.from_numpy(Y).float(),
-    )
+    return render_film(generator, source, Y, truth[0])
 
 
 def measure_film(clip, Y: np.ndarray, generator: GenerationNetwork) -> dict[str, float]:

@@ -59,7 +59,7 @@ print("the actor is in a training clip:", clip.actor in {each.actor for each in 
 times = talk.strip_times(len(A), 8)
 fig = plots.film_strip_figure([film[times] for film in films], ["sample 0", "sample 1", "sample 2"],
                               [t / FPS for t in times], size=0.95)
-plots.show(fig, dpi=60,
+plots.show(fig,
            alt="Three film strips of one face saying the same sentence; lips agree, faces and head poses differ.")
 
 # %% [markdown]
@@ -197,7 +197,7 @@ plots.show(fig, alt="Four curves over five seconds: lips part with the vowels, b
 # Move a face yourself. Arrow keys work once a slider has the focus. Which of the three sliders changes most pixels?
 
 # %% tags=["nbval-ignore-output"]
-explorers.face_explorer().show(dpi=54)
+explorers.face_explorer().show()
 
 # %%
 moved = {}
@@ -263,7 +263,7 @@ print("no blink is likeliest at frame 17:", int(p[FRAME, column("AU45")].argmax(
 
 # %% tags=["slide-output"]
 fig = plots.samples_over_time(samples, Y, shown, "three samples, and the recording (black)")
-plots.show(fig, dpi=60, alt="Three samples over time: in AU25 they rise and fall together, in brows, blinks and yaw they part.")
+plots.show(fig, alt="Three samples over time: in AU25 they rise and fall together, in brows, blinks and yaw they part.")
 
 # %%
 def together(name):
@@ -339,7 +339,7 @@ checks.agreement(agreement)
 near = list(range(FRAME - 3, FRAME + 4))
 fig = plots.film_strip_figure([clip.frames()[near], films[0][near]], ["recording", "sample 0"],
                               [f"frame {t}" for t in near], size=0.9)
-plots.show(fig, dpi=60,
+plots.show(fig,
            alt="Seven frames around frame 17, recording above sample 0: lips shut, open in the middle, shut.")
 
 # %%
@@ -359,7 +359,7 @@ print("the film is more than a copy of the portrait:", bool(metrics.psnr(films[0
 # sound.
 
 # %% tags=["nbval-ignore-output"]
-explorers.conductor_explorer().show(dpi=48)
+explorers.conductor_explorer().show()
 
 # %% [markdown]
 # ## 6 How good is it?

@@ -60,7 +60,7 @@ def grid(matrices, alt, low=0.0, high=1.0, height=3.1, axes=("looked at j (key)"
         ax.set(xticks=range(X.shape[1]), yticks=range(len(X)), xlabel=axes[0])
         ax.set_title(title, fontsize=10)
     panels[0, 0].set_ylabel(axes[1])
-    plots.show(fig, alt=alt, dpi=80)
+    plots.show(fig, alt=alt)
 
 
 biased = masks.temporally_biased_mask(6, 1, style="single")[0]
@@ -238,7 +238,7 @@ for h in range(H):
     axes[2, h].set(xlabel="age in frames", ylim=(0, None))
 for ax, words in zip(axes[:, 0], ("looking i (query)", "looking i (query)", "weight, frame 55")):
     ax.set_ylabel(words)
-plots.show(fig, dpi=80, alt="The mask of four heads over 60 frames and the attention it leaves. Head 1 is a thin "
+plots.show(fig, alt="The mask of four heads over 60 frames and the attention it leaves. Head 1 is a thin "
            "line on the diagonal, heads 3 and 4 fill the band; frame 55's curve falls steeply in head 1, hardly "
            "in head 4.")
 
@@ -403,7 +403,7 @@ drawn = ax.imshow(np.ma.masked_invalid(layers.numpy()), cmap=steps, vmin=0.5, vm
 fig.colorbar(drawn, label="layers needed", ticks=[1, 2, 3, 4])
 ax.axhline(20, color="k", ls=":", lw=1)
 ax.set(xlabel="influencing frame j", ylabel="influenced frame i", title="$\\tau$ = 4: three frames more a layer")
-plots.show(fig, dpi=80, alt="How many layers it takes until frame i feels frame j: a band of four frames for one "
+plots.show(fig, alt="How many layers it takes until frame i feels frame j: a band of four frames for one "
            "layer, then a further band of three frames per layer.")
 
 # %% [markdown]
@@ -450,7 +450,7 @@ grid({"frame held": content.T, "its age": np.where(filled, age, np.nan).T},
      "Right: its age, 0 for the newest to 3.", high=None, height=1.9, axes=("time step t", "slot"))
 
 # %% [markdown]
-# The same in the package: `network.step` with a ring against `network.forward` over the whole clip. They agree
+# The same in the package: `network.decode_frame` with a ring against `network.forward` over the whole clip. They agree
 # **only** because the whole clip is computed with the banded mask, too. Two tempting short cuts are other
 # functions:
 
@@ -461,8 +461,8 @@ network = MappingNetwork(config).eval()
 A, y = torch.randn(1, T, 400), torch.randint(10, (1, T, 23))
 with torch.inference_mode():
     full = network(A, y)[0]  # (T, 23, D)
-    rings = network.new_rings(1)
-    ringed = torch.cat([network.step(A[:, t], y[:, t], rings, t) for t in range(T)])
+    cache = network.new_cache(1)
+    ringed = torch.cat([network.decode_frame(A[:, t], y[:, t], cache, t) for t in range(T)])
     refed = network(A[:, -7:], y[:, -7:])[0, -1]  # the last tau frames again, from scratch
     wide = MappingNetwork(MapperConfig(bins=10, d_model=32, heads=4, layers=3, tau=T)).eval()
     wide.load_state_dict(network.state_dict())
@@ -544,7 +544,7 @@ for (position, e), dash, colour in zip(error.items(), ("-", "--", ":"), (plots.C
 ax.axhline(P, color="k", lw=1, label="best possible (Kalman)")
 ax.set(xlabel="frame t", ylabel="squared error", ylim=(0, 1.25), xlim=(0, 195))
 ax.legend(fontsize=9, ncols=2, loc="upper right")
-plots.show(fig, dpi=80, alt="Squared error over 200 frames after training on 50. The biased mask stays near the "
+plots.show(fig, alt="Squared error over 200 frames after training on 50. The biased mask stays near the "
            "best possible; sinusoidal positions are as good until frame 50, then rise steeply; none is worse "
            "throughout.")
 
@@ -581,7 +581,7 @@ for layer, ax in enumerate(axes):
     ax.set(title=f"layer {layer + 1}", yticks=range(H), yticklabels=range(1, H + 1))
 axes[0].set_ylabel("head")
 fig.supxlabel(f"frame looked at, 0 to {FRAME}, with the phone that starts there", fontsize=9)
-plots.show(fig, dpi=80, alt="Attention of frame 17 in the shipped mapper, a panel per layer, a row per head, a "
+plots.show(fig, alt="Attention of frame 17 in the shipped mapper, a panel per layer, a row per head, a "
            "column per frame from 0 to 17: steep heads look at the last frames, flat heads at all so far.")
 
 # %%
@@ -591,7 +591,7 @@ ratio = maps[:, :, FRAME, :FRAME + 1][..., closed].sum(-1) / alone[:, closed].su
 print("some heads give the /m/ over 1.5 times what their mask proposes:", bool((ratio > 1.5).any()))
 age = np.arange(T)[:, None] - np.arange(T)  # (T, T)
 looked = (maps * age).sum(-1)[..., 50:].mean(-1)  # (layers, H) expected age, frames with a full memory
-slopes = mapper.steepness * masks.alibi_slopes(H).numpy()  # (H,)
+slopes = mapper.config.steepness * masks.alibi_slopes(H).numpy()  # (H,)
 print("slopes of the shipped mapper: 1 /", [round(1 / s) for s in slopes])
 alone = np.array([expected_age(s, mapper.config.tau) for s in slopes])
 print("the steepest head looks less far than the flattest, in every layer:", bool((looked[:, 0] < looked[:, -1]).all()))
@@ -606,7 +606,7 @@ for layer in range(L):
 axes[2].plot(range(1, H + 1), alone, color=plots.COLOURS["M"], lw=2, label="mask alone")
 axes[2].set(xlabel="head", ylabel="expected age, frames", xticks=range(1, H + 1))
 axes[2].legend(fontsize=8)
-plots.show(fig, dpi=80, alt="Left and middle: attention maps of the last layer's first and last head over 60 "
+plots.show(fig, alt="Left and middle: attention maps of the last layer's first and last head over 60 "
            "frames. Right: expected age of every head of every layer against what its mask alone would give.")
 
 # %% [markdown]

@@ -25,15 +25,17 @@ import itertools
 import json
 import logging
 import math
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.testing import assert_close
 
-from dirfa_edu import CHAPTER_CLIP, GROUPS, LIPS, POSE, UPPER, Control, Corpus, MapperConfig, MappingNetwork, Stream, audio, column, data_path, examples, generate, load_pretrained, losses, metrics, plots, training
+from dirfa_edu import (CHAPTER_CLIP, GROUPS, LIPS, POSE, UPPER, Control, Corpus, MapperConfig, MappingNetwork, Stream,
+                       audio, column, data_path, examples, generate, load_pretrained, losses, metrics, plots, sampling,
+                       training)
 from dirfa_edu.course import checks, explorers
 from dirfa_edu.results import mapper_card
-from dirfa_edu.fast import top_k
 
 MINUTES = 0.6
 FRAME = 17
@@ -372,8 +374,8 @@ plots.show(fig, alt="Bins of AU25 and AU01 over 75 frames and what training feed
 # (`dirfa-edu train mapper --preset notebook --minutes 3`), and the shipped mapper.
 
 # %% tags=["slide-output"]
-small = {**training.PRESETS["mapper"]["notebook"], "minutes": MINUTES}
-network, log = training.train_mapper(train_clips, **small, progress=False)
+small = replace(training.MAPPER_RECIPES["notebook"], minutes=MINUTES)
+network, log = training.train_mapper(train_clips, small, progress=False)
 print("it beats knowing nothing in every group:", all(log[-1][group] < math.log2(D) for group in GROUPS))
 print("lips fell by more than a bit:", bool(log[-1]["lips"] < math.log2(D) - 1))
 shipped = json.loads(data_path("models", "mapper.log.json").read_text())
@@ -389,7 +391,7 @@ for ax, group, colour in zip(axes, GROUPS, plots.SAMPLES):
     ax.set_xticks([0.1, 1, 10], ["0.1", "1", "10"])
 axes[0].set_ylabel("bits per attribute")
 axes[0].legend(fontsize=8, loc="lower left")
-plots.show(fig, dpi=80, alt="Bits per attribute on held-out sentences against minutes of training, for lips, "
+plots.show(fig, alt="Bits per attribute on held-out sentences against minutes of training, for lips, "
            "upper face, blink and pose: your network falls steeply from 9 bits, the one of three minutes and the "
            "shipped one go on from there.")
 
@@ -443,17 +445,17 @@ print("it gives more than half of its likelihood to within 0.5 of the true AU25:
 # ## A face goes on from where it is
 # **Question.** The head was in bin 4 of 9. Where is it one frame later? Somewhere near. A plain linear head must learn
 # that for each bin anew: after 4 comes 3, 4 or 5; after 5 comes 4, 5 or 6. **Our addition:** a second, small head
-# writes logits for *steps*, and they are laid over the last bin. `MapperConfig(reach=0)` is the paper's plain head; it
+# writes logits for *moves*, and they are laid over the last bin. `MapperConfig(reach=0)` is the paper's plain head; it
 # needs some ten times the training for the same bits of head pose.
 
 # %%
-last, step_logits = 4, torch.tensor([0.5, 2.0, 3.0, 2.0, 0.5])  # for steps of -2, -1, 0, 1, 2 bins
+last, move_logits = 4, torch.tensor([0.5, 2.0, 3.0, 2.0, 0.5])  # for moves of -2, -1, 0, 1, 2 bins
 by_hand = torch.zeros(9)
-for step in range(-2, 3):
-    if 0 <= last + step < 9:  # beyond the ends there is no bin
-        by_hand[last + step] += step_logits[step + 2]
+for move in range(-2, 3):
+    if 0 <= last + move < 9:  # beyond the ends there is no bin
+        by_hand[last + move] += move_logits[move + 2]
 where, outside = losses.around(torch.tensor([last]), reach=2, D=9)
-assert_close(torch.zeros(1, 9).scatter_add(1, where, step_logits.masked_fill(outside, 0))[0], by_hand)
+assert_close(torch.zeros(1, 9).scatter_add(1, where, move_logits.masked_fill(outside, 0))[0], by_hand)
 print("likeliest bin after 4:", int(by_hand.argmax()), "; the package agrees: True")
 
 # %% [markdown]
@@ -472,7 +474,7 @@ print("kept bins", sorted(kept), "with", [round(float(q), 2) for q in by_hand])
 assert_close(by_hand.sum(), torch.tensor(1.0))
 
 generator = torch.Generator().manual_seed(0)
-draws = top_k.top_k_sample(toy.expand(20000, 5), k=3, generator=generator)
+draws = sampling.top_k_sample(toy.expand(20000, 5), k=3, generator=generator)
 share = torch.bincount(draws, minlength=5) / 20000
 print("20000 draws of the package agree within 1 %:", bool((share - by_hand).abs().max() < 0.01))
 

@@ -25,6 +25,7 @@ import json
 import logging
 import tempfile
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +33,10 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, Actor, Corpus, Discriminator, GenerationNetwork, GeneratorConfig
-from dirfa_edu.course import checks, explorers
-from dirfa_edu import column, data_path, generator, load_pretrained, losses, metrics, plots
-from dirfa_edu import examples, training
-from dirfa_edu.course import puppet
+from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, Actor, Corpus, Discriminator, GenerationNetwork
+from dirfa_edu import column, data_path, examples, generator, load_pretrained, losses, metrics, plots, training
+from dirfa_edu.course import checks, explorers, puppet
+from dirfa_edu.data.pool import Pool
 from dirfa_edu.faces import geometry, vision
 
 torch.set_num_threads(1)
@@ -65,15 +65,15 @@ def face(ax, image, title=""):
     ax.set_title(title, fontsize=9)
 
 
-test = training.generator_pairs(unseen, G.config.size)  # [(frames uint8, attributes)]
+test = [examples.read_footage(c, G.config.size) for c in unseen]  # frames uint8, attributes, usable frames
 fig, axes = plots.new(3, 4, width=3.7, height=2.8)
-for column_, (pictures, z) in zip(axes.T, test):
+for column_, (pictures, z, _) in zip(axes.T, test):
     source = pictures[:1] / 255
     for ax, image in zip(column_, (source, pictures[21:22] / 255, G(source, z[21:22], z[:1]))):
         face(ax, image)
 for ax, name in zip(axes[:, 0], ("source", "truth", "G")):
     ax.set_ylabel(name, fontsize=9)
-plots.show(fig, dpi=62, alt="Four unseen actors: the source, the truth for other attributes, and the generator's picture, "
+plots.show(fig, alt="Four unseen actors: the source, the truth for other attributes, and the generator's picture, "
            "which follows mouth, eyes and pose and is a little softer in hair and brows.")
 
 # %% [markdown] tags=["slide"]
@@ -87,7 +87,8 @@ plots.show(fig, dpi=62, alt="Four unseen actors: the source, the truth for other
 #
 # **The same in the package.** `examples.pair_batch` draws a clip, a source frame and two candidates for the target, and
 # takes the one with more to move: shut eyes are rare. Half of the pairs are turned round as in a mirror, and then yaw,
-# roll and x change their sign. You repeat its draws with the same seed.
+# roll and x change their sign. You repeat its draws with the same seed. The clips come out of a `Pool`, which decodes a
+# few films at a time, so that a corpus may be larger than the memory.
 
 # %%
 src, tgt = 0, FRAME
@@ -101,16 +102,18 @@ axes[3].bar(range(23), change, color=plots.COLOURS["Z"])
 axes[3].set(title="$Z_{tgt} - Z_{src}$, normalised")
 axes[3].set_xticks([0, 8, 14, 17, 20], ["AU01", "AU12", "AU25", "pitch", "x"])
 largest = sorted(ATTRIBUTES[i] for i in change.abs().topk(2).indices)
-plots.show(fig, dpi=60, alt="Source, target and their difference, which is bright around the mouth and at the edges of the head; "
+plots.show(fig, alt="Source, target and their difference, which is bright around the mouth and at the edges of the head; "
            f"beside them 23 bars, the tallest for {' and '.join(largest)}.")
 print("largest changes:", largest)
 
 # %%
-data = [((x * 255).round().byte(), Z) for x in (frames, frames.flip(-1))]  # two "clips"
-batch = examples.pair_batch(data, 4, torch.Generator().manual_seed(5))  # Z_tgt: (4, 1, 23), a window of one frame
+everything = torch.arange(len(Z))  # every frame is usable
+data = [examples.Footage((x * 255).round().byte(), Z, everything) for x in (frames, frames.flip(-1))]  # two "clips"
+pool = Pool(data, read=lambda footage: footage, noise=torch.Generator().manual_seed(5))
+batch = examples.pair_batch(pool, 4, pool.noise)  # Z_tgt: (4, 1, 23), a window of one frame
 noise = torch.Generator().manual_seed(5)
 for row in range(4):
-    pictures, z = data[int(torch.randint(2, (1,), generator=noise))]
+    pictures, z, _ = data[int(torch.randint(2, (1,), generator=noise))]
     i, *two = torch.randint(len(frames), (3,), generator=noise).tolist()
     j = max(two, key=lambda t: ((z[t] - z[i]) / G.scale).abs().sum())
     in_mirror = torch.randint(2, (1,), generator=noise)
@@ -226,7 +229,7 @@ face(axes[2], torch.from_numpy(Actor(clip.actor).render(strong[0].numpy())).perm
 for ax, dots in zip(axes, (a, b)):
     ax.scatter(*dots.T, s=16, color=plots.COLOURS["I_tgt"], edgecolors="black", zorder=3)
 axes[1].quiver(*a.T, *(b - a).T, angles="xy", scale_units="xy", scale=1, color="white", width=0.012, zorder=2)
-plots.show(fig, dpi=60, alt="The source with its keypoints as dots, the generated face with arrows from the old places to the "
+plots.show(fig, alt="The source with its keypoints as dots, the generated face with arrows from the old places to the "
            "new ones, and the true picture for the same attributes.")
 
 # %% [markdown]
@@ -263,7 +266,7 @@ face(axes[1, 1], painted, "painted")
 face(axes[1, 2], keep[0, 0], "keep: dark = painted")
 for ax in axes[1, ::2]:
     ax.images[0].set_clim(0, 1)
-plots.show(fig, dpi=54, alt="Six pictures: the source with arrows of the flow, the strongest mask channel, the warped source, the "
+plots.show(fig, alt="Six pictures: the source with arrows of the flow, the strongest mask channel, the warped source, the "
            "occlusion map, the painted picture, and the map that chooses between the two.")
 print("picture = keep * warped + (1 - keep) * painted: equal")
 
@@ -276,7 +279,7 @@ print("picture = keep * warped + (1 - keep) * painted: equal")
 # the head, and look for what *warped* stretches.
 
 # %% tags=["nbval-ignore-output"]
-explorers.layers_explorer().show(dpi=40)
+explorers.layers_explorer().show()
 
 # %% [markdown]
 # ## Encode once, render many
@@ -337,7 +340,7 @@ for i, (values, label) in enumerate(((pixels, "pixels"), (features, "features"))
 axes[4].set(yticks=np.arange(4) + 0.2, yticklabels=versions, xlabel="distance, share of the largest")
 axes[4].invert_yaxis()
 axes[4].legend(fontsize=7)
-plots.show(fig, dpi=60, alt="Frame 17 shifted by two pixels, blurred, with the source's mouth, and another person, beside bars "
+plots.show(fig, alt="Frame 17 shifted by two pixels, blurred, with the source's mouth, and another person, beside bars "
            "of their pixel and feature distances.")
 print("features forgive the shift more than pixels do:", features[0] / features[1] < pixels[0] / pixels[1])
 
@@ -534,17 +537,18 @@ for ax, (name, slope) in zip(axes[1:], slopes.items()):
     strength = F.avg_pool2d(slope, 4)[0].abs().sum(0)  # (16, 16), the push on each patch of 4 x 4 pixels
     face(ax, strength, name)
 fig.photo = False
-plots.show(fig, dpi=54, alt="A generated face and four maps of how strongly each loss would change its pixels: each asks "
+plots.show(fig, alt="A generated face and four maps of how strongly each loss would change its pixels: each asks "
            "in places of its own.")
-total = losses.generator_objective(adv, rec, attr)
-torch.testing.assert_close(total, adv + 2.0 * rec + 1.0 * attr)
+ours = losses.Lambdas()
+total = losses.generator_objective(adv, rec, attr, ours)
+torch.testing.assert_close(total, ours.adv * adv + ours.rec * rec + ours.attr * attr)
 print("Eq. 7 is the weighted sum of Eq. 8, 9 and 10: equal")
 
 # %% [markdown]
 # $$\mathcal L = \mathcal L_{adv} + \lambda_{rec}\mathcal L_{rec} + \lambda_{attr}\mathcal L_{attr}
 # \qquad \text{(Eq. 7)}$$
 #
-# The paper gives no weights; ours stand in `losses.LAMBDAS`, and `--weight adv=0` switches a term off. What training needs
+# The paper gives no weights; ours stand in `losses.Lambdas`, and `--weight adv=0` switches a term off. What training needs
 # besides is ours: a plain pixel loss on the picture and on its painted layer alone (`losses.layered`; without the second
 # part $G$ copies the warped source everywhere before it can paint, and never learns the inside of a mouth), a
 # discriminator that joins after 60 % of the way, and two terms for the keypoints. By hand: of three points on a line, two
@@ -569,14 +573,15 @@ print("and of points that stay where they were:", bool(losses.equivariance(point
 
 # %% tags=["nbval-ignore-output"]
 MINUTES = 0.7
-config = GeneratorConfig(size=64, width=24)
+recipe = replace(training.GENERATOR_RECIPES["notebook"], minutes=MINUTES, batch=4, every=50)
+half = replace(recipe, minutes=MINUTES / 2)
 seen = corpus.select(split="train", kind="probe", rendered=True)[:8]
 torch.manual_seed(0)
-before = GenerationNetwork(config).eval()
+before = GenerationNetwork(recipe.config).eval()
 with torch.enable_grad(), tempfile.TemporaryDirectory() as folder:
-    (half_way, _), (mine, log) = (training.train_generator(
-        seen, config, minutes=minutes, batch=4, validation=unseen[:3], every=50, progress=False,
-        checkpoint=Path(folder) / "mine.checkpoint") for minutes in (MINUTES / 2, MINUTES))
+    where = {"validation": unseen[:3], "checkpoint": Path(folder) / "mine.checkpoint", "progress": False}
+    half_way, _ = training.train_generator(seen, half, **where)
+    mine, log = training.train_generator(seen, recipe, **where)  # goes on from the checkpoint
 print(f"{log[-1]['step']} steps, {log[-1]['psnr']} dB, {log[-1]['gain']:+} dB against copying the source")
 
 stored = {name: json.loads(data_path("models", f"{name}.log.json").read_text()) for name in ("generator_64", "generator")}
@@ -593,9 +598,9 @@ plots.show(fig, alt="Gain in dB over copying the source: left your run and a sto
            "both rise from below zero; right the shipped network's over minutes.")
 
 # %%
-small_test = training.generator_pairs(unseen[1:3], 64)
+small_test = [examples.read_footage(c, 64) for c in unseen[1:3]]
 rows = {"source": [], "truth": [], "before": [], "half-way": [], "after": []}
-for pictures, z in small_test:
+for pictures, z, _ in small_test:
     source, chosen = pictures[:1] / 255, [21]
     rows["source"].append(source)
     rows["truth"].append(pictures[chosen] / 255)
@@ -656,7 +661,7 @@ truth = torch.from_numpy(Actor(clip.actor).render(ask[0].numpy())).permute(2, 0,
 fig, axes = plots.new(1, 7, width=8.4, height=1.45)
 for ax, (name, image) in zip(axes, {"truth": truth, **gallery}.items()):
     face(ax, image, name)
-plots.show(fig, dpi=60, alt="Seven faces for the same order, an open mouth and a turned head: truth, the generator, and five "
+plots.show(fig, alt="Seven faces for the same order, an open mouth and a turned head: truth, the generator, and five "
            "slips, from a lost face for degrees to a still head without flow.")
 far = metrics.psnr(gallery["degrees"], gallery["as asked"])
 print("degrees instead of radians spoil the picture:", far < 25)
@@ -684,7 +689,7 @@ names = ["source", "truth", *stored]
 ax.set_xticks(32 + 64 * np.arange(len(names)), [name.replace(" in ", "\nin ").replace(" ", "\n", 1) for name in names], fontsize=7)
 ax.set(yticks=[])
 fig.photo = True
-plots.show(fig, dpi=60, alt="Two unseen actors, one per row; columns: source, truth, and what each of the nine small networks "
+plots.show(fig, alt="Two unseen actors, one per row; columns: source, truth, and what each of the nine small networks "
            "makes of them.")
 for name, row in stored.items():
     print(f"{name:26s} gain {row['PSNR, gain']:+5.2f} dB  detail: eyes {row['detail of eyes, ratio to truth']:.2f} "

@@ -35,7 +35,6 @@ from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, FPS, POSE, Actor, Control, Corpu
 from dirfa_edu.course import checks, explorers
 from dirfa_edu import examples, load_pretrained, metrics, plots, talk, training, video
 from dirfa_edu.faces import vision
-from dirfa_edu.results.generator_card import moved
 from dirfa_edu.files import InputError
 
 torch.set_num_threads(1)
@@ -65,7 +64,7 @@ for ax, t in zip(axes, (FRAME - 4, FRAME, FRAME + 5)):
     ax.set_title(f"frame {t}", fontsize=9)
     ax.axis("off")
 fig.photo = True
-plots.show(fig, dpi=60, alt="Three frames with 468 face points; lip points marked orange, eyelid points blue.")
+plots.show(fig, alt="Three frames with 468 face points; lip points marked orange, eyelid points blue.")
 
 # %%
 found = np.isfinite(L[:, 0, 0])
@@ -264,19 +263,19 @@ plots.play("out/my_portrait.mp4", "your portrait, another voice (synthetic)")
 # %%
 STEPS = 50                                                              # `--finetune` takes ten minutes
 learned, held_back = examples.one_person(source, generator.config.size)
-tuned, log = training.train_generator([learned], start=generator, steps=STEPS, lr=1e-4, progress=False)
-rest = examples.generator_pairs([held_back], generator.config.size)
-before, after = (training.generator_gain(each, rest)["psnr"] for each in (generator, tuned))
+recipe = training.GeneratorRecipe(steps=STEPS, lr=1e-4)
+tuned, log = training.train_generator([learned], recipe, start=generator, progress=False)
+rest = examples.read_footage(held_back, generator.config.size)
+before, after = (training.generator_gain(each, [rest])["psnr"] for each in (generator, tuned))
 print("frames to learn from are four times those held back:", round(len(learned.frames()) / len(held_back.frames())) == 4)
 print("PSNR on the last fifth is 2 dB better after a minute or less:", bool(after > before + 2))
 
 # %%
-pictures, Z = rest[0]
-chosen = torch.linspace(1, len(Z) - 1, 7).long()
-true = pictures[chosen].permute(0, 2, 3, 1).numpy()
-rows = [true, *(moved(each, pictures[0], Z[0], Z[chosen]) for each in (generator, tuned))]
+film, Z = held_back.frames(), held_back.animation()
+chosen = np.linspace(1, len(Z) - 1, 7).astype(int)
+rows = [film[chosen], *(talk.render_film(each, film[0], Z, Z[0], chosen) for each in (generator, tuned))]
 fig = plots.film_strip_figure(rows, ["the film", "before", "after"], [int(t) / FPS for t in chosen])
-plots.show(fig, dpi=54, alt="Seven frames of the film that were held back; as the generator draws them before and after it was "
+plots.show(fig, alt="Seven frames of the film that were held back; as the generator draws them before and after it was "
            "tuned: afterwards head and mouth stand where they stand in the film.")
 
 # %% [markdown]
@@ -344,7 +343,7 @@ plots.show(fig, alt="Portrait, the same moment free and with the pinned smile, a
 # convincing face, and make its film.
 
 # %% tags=["nbval-ignore-output"]
-explorers.conductor_explorer().show(dpi=48)
+explorers.conductor_explorer().show()
 
 # %% [markdown]
 # A cruder tool: multiply. Expression times 2 and pose times 0 is a passport photo with opinions.
@@ -367,7 +366,7 @@ print("expression is untouched by it:", bool(((samples[0] * gain)[:, :17] == sam
 worst = int((Y[:, column("AU25")] + 10 * np.abs(Y[:, column("pose_Ry")])).argmax())
 rows = [np.stack([p, *talk.render_frames(generator, p, samples[0][::8])]) for p in (face, mine["frames"][worst])]
 fig = plots.film_strip_figure(rows, ["calm portrait", "caught speaking"])
-plots.show(fig, dpi=54, alt="Upper row from a calm portrait, lower row from one with open lips: the lower mouth never closes well.")
+plots.show(fig, alt="Upper row from a calm portrait, lower row from one with open lips: the lower mouth never closes well.")
 
 # %% [markdown]
 # **Films that cannot be used** are refused with a sentence. Which of these four would a program without checks have

@@ -1,5 +1,7 @@
-"""JupyterLab and Chromium for the browser tests; a missing Chromium skips, or fails where it is
-required."""
+"""JupyterLab and Chromium for the browser tests.
+
+A missing Chromium skips them, or fails them where it is required.
+"""
 
 import json
 import os
@@ -97,8 +99,7 @@ def board(lab, browser):
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    """A JupyterLab that serves small notebooks: `address(name)`, each in its own workspace, and the
-    folder, `root`."""
+    """A JupyterLab that serves small notebooks, each in a workspace: `address(name)`, `root`."""
     chromium()
     root, config = tmp_path_factory.mktemp("notebooks"), tmp_path_factory.mktemp("config")
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
@@ -148,7 +149,8 @@ def lab(tmp_path_factory):
         wait_for(f"http://127.0.0.1:{port}/api?token={TOKEN}", server)
 
         def address(name: str) -> str:
-            return f"http://127.0.0.1:{port}/lab/workspaces/{Path(name).name}/tree/{name}.ipynb?token={TOKEN}"
+            own = f"http://127.0.0.1:{port}/lab/workspaces/{Path(name).name}"
+            return f"{own}/tree/{name}.ipynb?token={TOKEN}"
 
         yield SimpleNamespace(address=address, root=root)
     finally:
@@ -157,8 +159,10 @@ def lab(tmp_path_factory):
 
 
 def copy_chapter(name: str, root: Path) -> None:
-    """A committed chapter with the shipped files its players point to; what it writes when it runs
-    is a grey film."""
+    """A committed chapter with the shipped files its players point to.
+
+    What the chapter writes when it runs is a grey film here.
+    """
     source = Path(__file__).resolve().parents[2] / "notebooks" / f"{name}.ipynb"
     (root / "notebooks" / "out").mkdir(parents=True, exist_ok=True)
     shutil.copy(source, root / "notebooks")

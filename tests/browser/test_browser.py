@@ -1,5 +1,4 @@
-"""The widgets as a student meets them: in JupyterLab and on a static page, moved by keyboard and by
-mouse."""
+"""The widgets as a student meets them, in JupyterLab and on a page: by keyboard and by mouse."""
 
 import csv
 import json
@@ -15,28 +14,42 @@ from playwright.sync_api import expect
 from dirfa_edu.course.explorers import EXPLORERS, mask_explorer
 from dirfa_edu.video import SYNTHETIC
 
-PIXELS = """image => { const c = document.createElement("canvas"); c.width = image.naturalWidth;
-    c.height = image.naturalHeight; c.getContext("2d").drawImage(image, 0, 0); return c.toDataURL(); }"""
+PIXELS = """image => {
+    const c = document.createElement("canvas");
+    c.width = image.naturalWidth;
+    c.height = image.naturalHeight;
+    c.getContext("2d").drawImage(image, 0, 0);
+    return c.toDataURL();
+}"""
 
-COUNT_PICTURES = """image => { window.pictures = 0;
-    new MutationObserver(() => window.pictures++).observe(image, {attributes: true, attributeFilter: ["src"]});
-    return 0; }"""
+COUNT_PICTURES = """image => {
+    window.pictures = 0;
+    const count = new MutationObserver(() => window.pictures++);
+    count.observe(image, {attributes: true, attributeFilter: ["src"]});
+    return 0;
+}"""
 
-
-SCROLL = """async ([panel, players]) => {  // JupyterLab draws only what is near: go through the notebook and look
+# JupyterLab draws only what is near: go through the notebook and look
+SCROLL = """async ([panel, players]) => {
     const box = document.querySelector(panel), seen = {pictures: [], players: [], text: ""};
     const rest = ms => new Promise(done => setTimeout(done, ms));
     for (let top = 0; ; top += 0.6 * box.clientHeight) {
         box.scrollTop = top;
         await rest(250);
-        for (const image of box.querySelectorAll(".jp-OutputArea-output img"))
-            if (image.naturalWidth && !seen.pictures.includes(image.src)) seen.pictures.push(image.src);
+        for (const image of box.querySelectorAll(".jp-OutputArea-output img")) {
+            const fresh = image.naturalWidth && !seen.pictures.includes(image.src);
+            if (fresh) seen.pictures.push(image.src);
+        }
         for (const player of box.querySelectorAll(".jp-OutputArea-output :is(audio, video)")) {
             for (let i = 0; i < 20 && !player.readyState; i++) await rest(100);
-            const source = players.find(each => player.currentSrc.includes(each.replace(/^(\\.\\.\\/)+/, "")));
-            if (player.readyState && source && !seen.players.includes(source)) seen.players.push(source);
+            const ends = each => player.currentSrc.includes(each.replace(/^(\\.\\.\\/)+/, ""));
+            const source = players.find(ends);
+            const fresh = player.readyState && source && !seen.players.includes(source);
+            if (fresh) seen.players.push(source);
         }
-        for (const words of box.querySelectorAll(".jp-RenderedMarkdown")) seen.text += words.textContent + " ";
+        for (const words of box.querySelectorAll(".jp-RenderedMarkdown")) {
+            seen.text += words.textContent + " ";
+        }
         if (top > box.scrollHeight) return seen;
     }
 }"""
@@ -72,8 +85,10 @@ def settled(page, image):
 
 
 def run(page, cell):
-    """Shift+Enter until the cell has its number: JupyterLab drops what comes before the kernel
-    listens."""
+    """Shift+Enter until the cell has its number.
+
+    JupyterLab drops what comes before the kernel listens.
+    """
     prompt = cell.locator(".jp-InputPrompt")
     for tenth in range(600):
         shown = prompt.inner_text().strip()
@@ -107,7 +122,7 @@ def start(page, address):
 
 
 def shown(board, make):
-    """Run the explorer's cell on the page that all of them share; returns the cell and its picture."""
+    """Run the explorer's cell on the page that all share; returns the cell and its picture."""
     cells = ready(board)
     cell = cells.nth(1 + EXPLORERS.index(make))
     run(board, cells.nth(0))
@@ -161,7 +176,7 @@ def test_every_slider_of_an_explorer_follows_keyboard_and_mouse(board, make):
     cell, image = shown(board, make)
 
     def told(**setting):
-        """Wait for the words of a setting, under the picture and as its title; returns the picture."""
+        """Wait for the words of a setting, below the picture and as title; returns the picture."""
         words = explorer.describe(**explorer.default | setting)
         titled(board, image, words)
         expect(cell.locator(".widget-html-content").first).to_have_text(words)

@@ -1,12 +1,10 @@
-"""Slides of all chapters in a real browser: keys and clicks move them, nothing is cut off or loaded
-from outside."""
+"""Slides of all chapters in a real browser: keys and clicks move them, nothing is cut off."""
 
 import importlib
 import re
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -15,13 +13,16 @@ SMALLEST = 17  # pixels on a page of 1280 x 720, code; a slide of 19 cm then has
 LOOK = """() => {
     const slide = document.querySelector(".slide.current"), body = slide.querySelector(".body");
     const box = slide.getBoundingClientRect(), zoom = parseFloat(body.style.zoom) || 1;
-    const all = names => [...slide.querySelectorAll(names)].filter(each => !each.closest(".notes"));
+    const shown = each => !each.closest(".notes");
+    const all = names => [...slide.querySelectorAll(names)].filter(shown);
+    const letters = each => parseFloat(getComputedStyle(each).fontSize) * zoom;
     const size = each => each.getBoundingClientRect();
+    const outside = e =>
+        e.right > box.right + 1 || e.bottom > box.bottom + 1 || e.left + 1 < box.left;
     return {
         over: [body.scrollHeight - body.clientHeight, body.scrollWidth - body.clientWidth],
-        out: all("h1, h2, p, li, pre, img, math, td").map(size).filter(
-            e => e.right > box.right + 1 || e.bottom > box.bottom + 1 || e.left + 1 < box.left).length,
-        letters: all(".body :is(p, li, pre, td)").map(e => parseFloat(getComputedStyle(e).fontSize) * zoom),
+        out: all("h1, h2, p, li, pre, img, math, td").map(size).filter(outside).length,
+        letters: all(".body :is(p, li, pre, td)").map(letters),
         pictures: all("img").map(each => [each.naturalWidth, each.clientHeight]),
         formulas: all("math").map(each => size(each).height)};
 }"""
@@ -30,26 +31,12 @@ CURRENT = "[...document.querySelectorAll('.slide')].findIndex(slide => slide.off
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """The slides of all chapters, with the tags of the sources, whether the notebooks were built
-    again or not."""
+    """The slides of all chapters."""
     if str(ROOT / "tools") not in sys.path:
         sys.path.insert(0, str(ROOT / "tools"))
-    build, build_class = (
-        importlib.import_module("build_notebooks").build,
-        importlib.import_module("build_class"),
-    )
-    tagged, out = tmp_path_factory.mktemp("tagged"), tmp_path_factory.mktemp("slides")
-    for name in CHAPTERS:
-        notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", 4)
-        wanted = build(
-            (ROOT / "notebooks" / "src" / f"{name}.py").read_text(encoding="utf-8"), name
-        )
-        tags = {cell.id: cell.metadata["tags"] for cell in wanted.cells if "tags" in cell.metadata}
-        for cell in notebook.cells:
-            if cell.id in tags:
-                cell.metadata["tags"] = tags[cell.id]
-        nbformat.write(notebook, tagged / f"{name}.ipynb")
-    for name, text in build_class.slide_pages("owner/name", tagged).items():
+    out = tmp_path_factory.mktemp("slides")
+    pages = importlib.import_module("build_class").slide_pages("owner/name")
+    for name, text in pages.items():
         (out / name).write_text(text, encoding="utf-8")
     return out
 
@@ -71,7 +58,8 @@ def test_keys_move_the_slides_and_a_reader_hears_where(slides):
     page = slides("03_biased_mask")
     count = page.locator(".slide").count()
     places = []
-    for key in "ArrowRight PageDown ArrowDown Space ArrowLeft PageUp ArrowUp End ArrowRight Home ArrowLeft".split():
+    on, back = "ArrowRight PageDown ArrowDown Space", "ArrowLeft PageUp ArrowUp"
+    for key in f"{on} {back} End ArrowRight Home ArrowLeft".split():
         page.keyboard.press(key)
         places.append(page.evaluate(CURRENT))
     assert places == [2, 3, 4, 5, 4, 3, 2, count, count, 1, 1]

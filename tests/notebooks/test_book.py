@@ -232,8 +232,10 @@ def test_no_abbreviation_is_left_unexplained(name):
 
 
 def test_colours_are_told_apart_by_those_who_do_not_see_red_or_green():
-    """Simulated by the matrices of Machado et al. (2009) for complete protanopia and deuteranopia,
-    in linear RGB."""
+    """Simulated in linear RGB for complete protanopia and deuteranopia.
+
+    The matrices are those of Machado et al. (2009).
+    """
     matrices = {
         "protanopia": [
             [0.152286, 1.052583, -0.204868],

@@ -1,6 +1,6 @@
-"""The static page, built once with short flip-books: every link, picture and player leads somewhere
-on this machine."""
+"""The static page, built once with short flip-books: all links lead somewhere on this machine."""
 
+import importlib
 import re
 import sys
 from html.parser import HTMLParser
@@ -14,10 +14,16 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 import build_site  # noqa: E402
 import site_api  # noqa: E402
+import site_outputs  # noqa: E402
 
 from dirfa_edu.course import paper  # noqa: E402
 
 CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks").glob("[0-9]*.ipynb"))
+# dotted name of each room, from its file: folders are rooms too, for their own file
+ROOMS = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for path in (ROOT / "dirfa_edu").rglob("*.py")
+}
 LOADED = {
     "script": "src",
     "img": "src",
@@ -88,6 +94,12 @@ def target(page: Page, address: str) -> tuple[Path, str]:
     )
 
 
+def api_page(dotted):
+    """The page of a room, or of the room that a function, class or method is at home in."""
+    room = max((room for room in ROOMS if f"{dotted}.".startswith(f"{room}.")), key=len)
+    return "api/index.html" if room == "dirfa_edu" else f"api/{room}.html"
+
+
 def test_all_pages_are_there(pages):
     wanted = {
         "index.html",
@@ -98,12 +110,23 @@ def test_all_pages_are_there(pages):
     }
     wanted |= {f"docs/{name}.html" for name in ("ledger", "notation", "glossary")}
     wanted |= {f"notebooks/{name}.html" for name in CHAPTERS}
-    wanted |= {f"api/{path.stem}.html" for path in (ROOT / "dirfa_edu").rglob("[a-z]*.py")}
+    wanted |= {api_page(room) for room in ROOMS}
     wanted |= {f"data_samples/results/table{i}.html" for i in (1, 2, 4, 5)}
     wanted |= {f"docs/{path.stem}.html" for path in (ROOT / "docs").glob("*.md")}
     assert wanted <= set(pages)
     order = [link for link in pages["index.html"].links() if link.startswith("notebooks/")]
     assert order[: len(CHAPTERS)] == [f"notebooks/{name}.html" for name in CHAPTERS]
+
+
+def test_every_room_has_its_page_those_in_folders_too(pages):
+    assert len(ROOMS) == len(list((ROOT / "dirfa_edu").rglob("*.py"))) >= 55
+    assert set(site_api.rooms()) == ROOMS
+    assert {name for name in pages if name.startswith("api/")} == {api_page(r) for r in ROOMS}
+    for room in ROOMS:
+        page = pages[api_page(room)]
+        assert f"module-{room}" in page.ids, room
+        # below its heading each room says what it is
+        assert importlib.import_module(room).__doc__.split()[0] in page.text, room
 
 
 def test_nothing_is_loaded_from_another_machine(site, pages):
@@ -156,7 +179,7 @@ def test_a_chapter_shows_what_its_notebook_shows(chapter, pages):
         name
         for cell in notebook.cells
         if cell.cell_type == "code"
-        for name in build_site.explorer_calls(cell.source)
+        for name in site_outputs.explorer_calls(cell.source)
     ]
     framed = [Path(each["src"]).stem for each in page.all("iframe")]
     assert framed == [name for name in wanted if f"flipbooks/{name}.html" in pages]
@@ -170,7 +193,7 @@ def test_a_chapter_shows_what_its_notebook_shows(chapter, pages):
     assert len(article) == len(pictures) - len(framed), "each picture once"
     assert page.text.count("*Figure:") == 0 and "Widget:" not in page.text
     players = sum(
-        len(build_site.SOURCE.findall(output.get("data", {}).get("text/html", "")))
+        len(site_outputs.SOURCE.findall(output.get("data", {}).get("text/html", "")))
         for output in outputs
     )
     sentences = page.text.count("A film is made here")
@@ -191,74 +214,74 @@ def test_the_flipbooks_have_a_slider(pages):
         assert page.all("input") and len(page.text) > 20_000, page.path.name
 
 
+def place(dotted):
+    """The address of a function's place, from a chapter."""
+    return f"../{api_page(dotted)}#{dotted}"
+
+
 def test_functions_and_chapters_link_to_each_other(pages):
-    rooms, links = site_api.package(), {name: set(page.links()) for name, page in pages.items()}
-    by_key = {entry.key: entry for room in rooms.values() for entry in room.entries.values()}
-
-    def place(entry):
-        return (
-            f"../api/{entry.room}.html#{site_api.anchor(entry).replace('.', '-').replace('_', '-')}"
-        )
-
+    links = {name: set(page.links()) for name, page in pages.items()}
     count = 0
-    for entry in by_key.values():
-        for chapter in set(entry.chapters) & set(CHAPTERS):
-            assert f"../notebooks/{chapter}.html" in links[f"api/{entry.room}.html"], entry.key
-            assert place(entry) in links[f"notebooks/{chapter}.html"], (
-                f"{chapter} does not link to {entry.key}"
+    for name, thing in site_api.documented().items():
+        assert name in pages[api_page(name)].ids, f"{name} has no place on its page"
+        for chapter in set(site_api.CHAPTER.findall(thing.__doc__)) & set(CHAPTERS):
+            assert f"../notebooks/{chapter}.html" in links[api_page(name)], name
+            assert place(name) in links[f"notebooks/{chapter}.html"], (
+                f"{chapter} does not link to {name}"
             )
             count += 1
     assert count > 60
-    for chapter in CHAPTERS:
-        notebook = nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", 4)
-        called = site_api.used(
-            [cell.source for cell in notebook.cells if cell.cell_type == "code"], rooms
-        )
+    assert set(site_api.calls()) == set(CHAPTERS)
+    for chapter, called in site_api.calls().items():
         assert len(called) >= 5
-        for key in called:
-            assert place(by_key[key]) in links[f"notebooks/{chapter}.html"], key
-            assert f"../notebooks/{chapter}.html" in links[f"api/{by_key[key].room}.html"], key
+        for name in called:
+            assert place(name) in links[f"notebooks/{chapter}.html"], name
+            assert f"../notebooks/{chapter}.html" in links[api_page(name)], name
+            assert "Called in" in pages[api_page(name)].text
 
 
 def test_the_ledger_links_each_row(pages):
-    links, rooms, elsewhere = (
-        pages["docs/ledger.html"].links(),
-        site_api.package(),
-        pages["docs/notation.html"].links(),
-    )
+    ledger, elsewhere = (pages[f"docs/{name}.html"].links() for name in ("ledger", "notation"))
     for row in paper.LEDGER:
         chapter = f"../notebooks/{row.notebook}.html"
-        assert links.count(chapter) > elsewhere.count(chapter), "more than the side bar's"
-        room, _, name = row.function.partition(".")
-        entry = site_api.find(room, name, rooms)
-        assert entry, row.function
-        assert (
-            f"../api/{entry.room}.html#{site_api.anchor(entry).replace('.', '-').replace('_', '-')}"
-            in links
-        )
+        assert ledger.count(chapter) > elsewhere.count(chapter), "more than the side bar's"
+        name = site_api.home(f"dirfa_edu.{row.function}")
+        assert name, row.function
+        assert place(name) in ledger
     assert len(pages["docs/ledger.html"].all("tr")) == len(paper.LEDGER) + 1
 
 
 def test_calls_are_found_in_the_syntax_tree():
-    rooms = site_api.package()
     cells = [
-        "from dirfa_edu import masks, plots, Discretizer as Bins\nfrom dirfa_edu.mapper import Block",
+        "from dirfa_edu import masks, plots, Discretizer as Bins",
+        "from dirfa_edu.mapper import Block",
+        "import dirfa_edu.video as films\nimport dirfa_edu",
         "M = masks.causal_mask(6)\nBins.fit([Y], bins=10)\nplots.show(fig, alt='')\nBlock(config)",
+        "films.read(masks.alibi_slopes(8).shape)\ndirfa_edu.load_pretrained('mapper').config",
         "!pip list",
     ]
-    assert site_api.used(cells, rooms) == {
-        "masks.causal_mask",
-        "discretize.Discretizer",
-        "discretize.Discretizer.fit",
-        "showing.show",
-        "mapper.Block",
+    assert site_api.used(cells) == {
+        "dirfa_edu.masks.causal_mask",
+        "dirfa_edu.masks.alibi_slopes",
+        "dirfa_edu.discretize.Discretizer",
+        "dirfa_edu.discretize.Discretizer.fit",
+        "dirfa_edu.plots.show",
+        "dirfa_edu.mapper.Block",
+        "dirfa_edu.training.load_pretrained",
     }
-    assert site_api.used(["import masks\nmasks.causal_mask(6)"], rooms) == set()
+    assert site_api.used(["import masks\nmasks.causal_mask(6)"]) == set()
 
 
 def test_docstrings_are_shown_as_they_are():
-    doc = "p(Y_t | A_{t-tau:t}) is *not* emphasis.\n\n    x(t) = 1\n\nNotebook: 03_biased_mask.\n\n>>> 1 + 1\n2"
-    assert site_api.prose(doc) == (
-        "p(Y\\_t \\| A\\_\\{t-tau:t\\}) is \\*not\\* emphasis.\n\n```text\nx(t) = 1\n```\n\n"
-        "Notebook: [03_biased_mask](../notebooks/03_biased_mask.ipynb).\n\n```pycon\n>>> 1 + 1\n2\n```"
+    doc = (
+        "p(Y_t | A_{t-tau:t}) is *not* emphasis, `a_b` is code.\n\n    x(t) = 1\n\n"
+        "Notebook: 03_biased_mask, not 09_nowhere.\n-inf hides.\n\n>>> 1 + 1\n2"
     )
+    assert site_api.docstring("dirfa_edu.nothing", doc) == (
+        "p(Y\\_t \\| A\\_{t-tau:t}) is \\*not\\* emphasis, ``a_b`` is code.\n\n"
+        "::\n\n    x(t) = 1\n\n"
+        "Notebook: :doc:`03_biased_mask </notebooks/03_biased_mask>`, not 09\\_nowhere.\n"
+        "\\-inf hides.\n\n>>> 1 + 1\n2"
+    )
+    called = site_api.docstring("dirfa_edu.masks.causal_mask", "A mask.")
+    assert called == "A mask.\n\nCalled in :doc:`03_biased_mask </notebooks/03_biased_mask>`."

@@ -77,7 +77,7 @@ def test_a_step_is_what_99_percent_of_an_attributes_moves_stay_below(tracks):
     tracks[0][:102, 20], tracks[0][102:, 20] = ramp, ramp[-1]
     tracks[1][:, 20], tracks[2][:, 20] = -1e6, 1e6
     tracks[1][:, 3] = tracks[2][:, 3] = tracks[0][:, 3] = 2.0
-    step = Discretizer.fit(tracks).step
+    step = Discretizer.fit(tracks).speed
     assert step.shape == (23,) and step[20] == pytest.approx(100)
     assert step[3] == np.inf  # never moved: no limit is known
 

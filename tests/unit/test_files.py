@@ -5,6 +5,8 @@ import pickle
 import pytest
 import torch
 
+from dirfa_edu import files
+from dirfa_edu.data.corpus import Corpus
 from dirfa_edu.files import InputError, atomic_path, load_tensors, save_tensors
 
 
@@ -46,3 +48,36 @@ def test_tensors_and_notes_come_back(tmp_path):
     save_tensors(tmp_path / "x.safetensors", {"w": torch.arange(6.0).view(2, 3).T}, {"note": "hi"})
     tensors, metadata = load_tensors(tmp_path / "x.safetensors")
     assert torch.equal(tensors["w"], torch.arange(6.0).view(2, 3).T) and metadata == {"note": "hi"}
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """Where samples may be: beside the package, inside it, or elsewhere; none of them is there yet."""
+    monkeypatch.delenv("DIRFA_EDU_DATA", raising=False)
+    monkeypatch.setattr(files, "BESIDE", tmp_path / "data_samples")
+    monkeypatch.setattr(files, "INSIDE", tmp_path / "dirfa_edu" / "_samples")
+    return tmp_path
+
+
+def test_samples_are_found_where_the_variable_points_then_beside_the_package_then_inside(
+    house, monkeypatch
+):
+    files.INSIDE.mkdir(parents=True)
+    assert files.data_path() == files.INSIDE
+    files.BESIDE.mkdir()
+    assert files.data_path("a", "b") == files.BESIDE / "a" / "b"
+    (house / "elsewhere").mkdir()
+    monkeypatch.setenv("DIRFA_EDU_DATA", str(house / "elsewhere"))
+    assert files.data_path() == house / "elsewhere"
+
+
+def test_without_samples_a_sentence_says_what_to_set(house):
+    with pytest.raises(InputError, match="set DIRFA_EDU_DATA"):
+        files.data_path("models")
+
+
+def test_a_wheel_says_where_the_corpus_is_to_be_had(house):
+    (files.INSIDE / "models").mkdir(parents=True)
+    assert files.data_path("models").is_dir()
+    with pytest.raises(InputError, match="manifest.csv is not among.*clone.*whole corpus"):
+        Corpus("samples")

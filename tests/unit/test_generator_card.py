@@ -5,18 +5,21 @@ import pytest
 import torch
 
 from dirfa_edu.data.corpus import Corpus
-from dirfa_edu.examples import generator_pairs
+from dirfa_edu.examples import read_footage
+from dirfa_edu.generator import Encoded, GeneratorConfig
 from dirfa_edu.results import generator_card
 
 
 class Copies:
     """A generator that gives the source back, whatever it is told."""
 
+    config = GeneratorConfig()
+
     def encode(self, source, attributes):
-        return source
+        return Encoded((source,), None, None, attributes)
 
     def render(self, encoded, attributes):
-        return encoded.expand(len(attributes), -1, -1, -1)
+        return encoded.features[0].expand(len(attributes), -1, -1, -1)
 
 
 class Plays(Copies):
@@ -26,12 +29,12 @@ class Plays(Copies):
         self.frames, self.Z = frames.float() / 255, Z
 
     def render(self, encoded, attributes):
-        return self.frames[torch.cdist(attributes, self.Z).argmin(1)]
+        return self.frames[torch.cdist(attributes[:, 0], self.Z).argmin(1)]  # a window of one
 
 
 @pytest.fixture(scope="module")
 def probe():
-    frames, Z = generator_pairs(Corpus("samples").select(split="test", kind="probe")[:1], 128)[0]
+    frames, Z, _ = read_footage(Corpus("samples").select(split="test", kind="probe")[0], 128)
     return frames[:12], Z[:12]
 
 
@@ -70,9 +73,8 @@ def test_blur_is_found_in_eyes_and_hair(probe):
 
 
 def test_a_film_of_speech_is_read_back_and_a_still_one_does_not_flicker():
-    frames, Z = generator_pairs(
-        Corpus("samples").select(split="test", kind="speech", rendered=True)[:1], 128
-    )[0]
+    clip = Corpus("samples").select(split="test", kind="speech", rendered=True)[0]
+    frames, Z, _ = read_footage(clip, 128)
     frames, Z = frames[:60], Z[:60]
     played, copied = (
         generator_card.speech_figures(network, frames, Z)
@@ -95,10 +97,8 @@ def test_a_frame_without_a_face_is_counted_as_one(probe):
 
 
 def test_truth_is_drawn_by_the_actor_and_is_what_the_film_shows():
-    clips = Corpus("samples").select(split="test", kind="probe")[:1]
-    (drawn, Z), (filmed, _) = (
-        make(clips, 128)[0] for make in (generator_card.played, generator_pairs)
-    )
+    clip = Corpus("samples").select(split="test", kind="probe")[0]
+    (drawn, Z), filmed = generator_card.played([clip], 128)[0], read_footage(clip, 128).frames
     assert drawn.shape == filmed.shape and drawn.dtype == filmed.dtype and len(Z) == len(drawn)
     drawn, filmed = (pictures.permute(0, 2, 3, 1).numpy() for pictures in (drawn, filmed))
     assert 30 < generator_card.psnr(drawn, filmed) < 50  # a video file loses a little

@@ -4,23 +4,27 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from test_training import CLIPS
+from test_training import CLIPS, ToyClip
 
 from dirfa_edu import examples, losses, training
 from dirfa_edu.animation import POSE
 from dirfa_edu.data.corpus import Corpus
+from dirfa_edu.data.pool import Pool
 from dirfa_edu.faces.geometry import pose_from_landmarks
 from dirfa_edu.faces.identity import Vgg19, load_face_resnet, load_vgg19
 from dirfa_edu.faces.vision import landmarks
 from dirfa_edu.files import InputError
 from dirfa_edu.generator import GenerationNetwork, GeneratorConfig, attribute_windows
+from dirfa_edu.training import GeneratorRecipe
 
 TINY = GeneratorConfig(size=64, width=8, keypoints=3)
+QUICK = GeneratorRecipe(TINY, steps=1, batch=2)
 
 
 def test_keypoints_that_huddle_cost_and_those_apart_do_not():
@@ -85,9 +89,9 @@ def test_in_the_mirror_the_head_turns_to_the_other_side():
 
 def test_half_of_the_pairs_are_mirrored_pictures_and_attributes_alike():
     ramp = torch.arange(64, dtype=torch.uint8).expand(2, 3, 64, 64)  # brighter to the right
-    I_src, Z_src, I_tgt, Z_tgt = examples.pair_batch(
-        [(ramp, torch.ones(2, 23))], 200, torch.Generator().manual_seed(0)
-    )
+    footage = examples.Footage(ramp, torch.ones(2, 23), torch.arange(2))
+    pool = Pool([footage], lambda clip: clip, torch.Generator().manual_seed(0))
+    I_src, Z_src, I_tgt, Z_tgt = examples.pair_batch(pool, 200, pool.noise)
     flipped = I_src[:, 0, 0, 0] > I_src[:, 0, 0, -1]
     assert 0.4 < flipped.float().mean() < 0.6 and torch.equal(
         flipped, I_tgt[:, 0, 0, 0] > I_tgt[:, 0, 0, -1]
@@ -124,31 +128,62 @@ def test_a_window_of_attributes_is_centred_and_the_pose_is_the_middles():
 def test_training_leaves_the_face_network_of_all_others_as_it_was():
     phi = load_face_resnet()
     before = [weight.stride() for weight in phi.parameters()]
-    training.train_generator(CLIPS[:2], TINY, steps=1, batch=2, progress=False)
+    training.train_generator(CLIPS[:2], QUICK, progress=False)
     assert load_face_resnet() is phi and [weight.stride() for weight in phi.parameters()] == before
 
 
 def test_training_with_a_window_leaves_out_the_probes():
-    config = GeneratorConfig(size=64, width=8, keypoints=3, window=3)
-    trained, log = training.train_generator(CLIPS[:3], config, steps=2, batch=2, progress=False)
+    recipe = replace(QUICK, steps=2, config=replace(TINY, window=3))
+    trained, log = training.train_generator(CLIPS[:3], recipe, progress=False)
     assert np.isfinite(log[-1]["loss"]) and trained.config.window == 3
+    probe = ToyClip(50)
+    probe.kind = "probe"
+    noise = torch.Generator()
+    for window, expected in ((1, [CLIPS[0], probe, probe]), (3, [CLIPS[0]])):
+        recipe = replace(QUICK, config=replace(TINY, window=window))
+        assert training.film_pool([CLIPS[0], probe], recipe, noise).clips == expected
 
 
-@pytest.mark.parametrize("term", losses.LAMBDAS)
+@pytest.mark.parametrize("term", asdict(losses.Lambdas()))
 def test_each_term_can_be_switched_off_and_changes_the_network(term):
-    def train(lambdas):
-        return training.train_generator(
-            CLIPS[:2], TINY, steps=3, batch=2, adversarial_from=0.0, lambdas=lambdas, progress=False
-        )[0].state_dict()
+    def train(**lambdas):
+        recipe = replace(QUICK, steps=3, adversarial_from=0.0, lambdas=losses.Lambdas(**lambdas))
+        return training.train_generator(CLIPS[:2], recipe, progress=False)[0].state_dict()
 
-    whole, without = train(None), train({term: 0.0})
+    whole, without = train(), train(**{term: 0.0})
     assert any(not torch.equal(a, b) for a, b in zip(whole.values(), without.values()))
 
 
-@pytest.mark.parametrize("lambdas", [{"nose": 1.0}, {"adv": -1.0}, {"rec": float("nan")}])
-def test_a_weight_that_makes_no_sense_is_one_sentence(lambdas):
-    with pytest.raises(InputError, match="no weight"):
-        training.train_generator(CLIPS[:2], TINY, steps=1, lambdas=lambdas, progress=False)
+def test_a_command_line_is_one_recipe():
+    from dirfa_edu.cli import chosen_recipe
+
+    recipe = chosen_recipe("generator", "notebook", 7, None, 3, ["adv=0", "rec=0.5"])
+    expected = training.GENERATOR_RECIPES["notebook"]
+    assert recipe == replace(
+        expected, steps=7, minutes=None, seed=3, lambdas=losses.Lambdas(adv=0, rec=0.5)
+    )
+    assert chosen_recipe("mapper", "shipped", None, 2.0, 0, None).steps is None
+    assert chosen_recipe("mapper", "audio", None, None, 0, None) == training.MAPPER_RECIPES["audio"]
+    with pytest.raises(InputError, match="--weight is for the generator"):
+        chosen_recipe("mapper", "shipped", None, None, 0, ["adv=0"])
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["nose=1"], "no weight nose: terms are adv, rec, attr, pixel, spread, equivariance"),
+        (["adv=-1"], "no weight adv = -1"),
+        (["rec=nan"], "no weight rec = nan"),
+        (["rec"], "give --weight TERM=NUMBER"),
+        (["rec=much"], "give --weight TERM=NUMBER"),
+        (["rec=1=2"], "give --weight TERM=NUMBER"),
+    ],
+)
+def test_a_weight_that_makes_no_sense_is_one_sentence(tmp_path, words, said):
+    from dirfa_edu import cli
+
+    with pytest.raises(InputError, match=said):
+        cli.train("generator", weight=words, steps=1, out=tmp_path)
 
 
 def test_vgg19_is_read_as_torchvision_writes_it(tmp_path):
@@ -175,9 +210,7 @@ def test_vgg19_is_read_as_torchvision_writes_it(tmp_path):
     for name in ("cut.pth", "other.pth", "missing.pth"):
         with pytest.raises(InputError, match="VGG-19"):
             load_vgg19(tmp_path / name)
-    _, log = training.train_generator(
-        CLIPS[:2], TINY, steps=1, batch=2, vgg=tmp_path / "vgg19.pth", progress=False
-    )
+    _, log = training.train_generator(CLIPS[:2], QUICK, vgg=tmp_path / "vgg19.pth", progress=False)
     assert np.isfinite(log[0]["loss"])
 
 
@@ -185,24 +218,42 @@ def test_a_picture_of_samples_lies_beside_the_checkpoint(tmp_path):
     from PIL import Image
 
     training.train_generator(
-        CLIPS[:2], TINY, steps=2, batch=2, checkpoint=tmp_path / "run.checkpoint", progress=False
+        CLIPS[:2], QUICK, checkpoint=tmp_path / "run.checkpoint", progress=False
     )
     grid = np.asarray(Image.open(tmp_path / "run.png"))
     assert grid.shape == (3 * 64, 2 * 64, 3)  # source, truth and ours; two clips
-    frames = examples.generator_pairs(CLIPS[:1], 64)[0][0]
-    assert np.array_equal(grid[:64, :64], frames[0].permute(1, 2, 0).numpy())
-    assert np.array_equal(grid[64:128, :64], frames[len(frames) // 2].permute(1, 2, 0).numpy())
+    frames = CLIPS[0].frames()
+    assert np.array_equal(grid[:64, :64], frames[0])
+    assert np.array_equal(grid[64:128, :64], frames[24])  # the third of six others
+
+
+def test_what_is_watched_is_a_few_frames_of_each_clip_and_no_failed_ones():
+    failed = ToyClip(3)
+    failed.valid = lambda: np.arange(60) % 2 == 1
+    watched = training.watched_footage([], [CLIPS[0], failed], 64)
+    assert [len(footage.frames) for footage in watched] == [7, 7]  # a source and six others
+    assert torch.equal(watched[0].Z, torch.from_numpy(CLIPS[0].Y[[0, 1, 12, 24, 35, 47, 59]]))
+    odd = torch.from_numpy(failed.Y[1::2])
+    assert all((row == odd).all(1).any() for row in watched[1].Z)
+    # figures of the whole clip are those of these few
+    network = GenerationNetwork(TINY).eval()
+    whole = [examples.read_footage(clip, 64) for clip in (CLIPS[0], failed)]
+    assert training.generator_gain(network, whole) == training.generator_gain(network, watched)
+    # without clips for validation: some of those trained on, but for those that cannot be used
+    failed.valid = lambda: np.zeros(60, bool)
+    some = training.watched_footage([failed, *CLIPS], None, 64)
+    assert len(some) == training.WATCHED
+    assert torch.equal(some[0].Z[0], torch.from_numpy(CLIPS[0].Y[0]))
 
 
 RUN = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-from test_training import CLIPS
-from dirfa_edu.generator import GeneratorConfig
+from test_training import CLIPS, TINY_G
 from dirfa_edu.runs import first_process
-from dirfa_edu.training import train_generator
-network, log = train_generator(CLIPS[:2], GeneratorConfig(size=64, width=8, keypoints=3), steps=8, batch=4, every=2,
-                               adversarial_from=0.4, device="cpu", devices=int(sys.argv[2]), progress=False)
+from dirfa_edu.training import GeneratorRecipe, train_generator
+recipe = GeneratorRecipe(TINY_G, steps=8, batch=4, every=2, adversarial_from=0.4, keep=2, uses=5)
+network, log = train_generator(CLIPS[:4], recipe, device="cpu", devices=int(sys.argv[2]), progress=False)
 if first_process():
     print(json.dumps([row["loss"] for row in log]))
 """
@@ -241,6 +292,7 @@ def test_a_film_of_one_person_is_cut_into_what_is_learned_and_what_is_held_back(
         and len(held.animation()) >= whole / 5
     )
     assert examples.known_truth(learned) == {} and learned.frames().shape[1:] == (64, 64, 3)
+    assert len(learned.valid()) == len(learned.frames()) and learned.valid().dtype == bool
     from dirfa_edu.video import read_mp4, write_mp4
 
     write_mp4(tmp_path / "short.mp4", read_mp4(stranger)[0][:60])
@@ -253,20 +305,16 @@ def test_finetuning_goes_on_from_the_network_given_and_leaves_it_alone(stranger)
     torch.manual_seed(0)
     start = GenerationNetwork(TINY).eval()
     before = {name: x.clone() for name, x in start.state_dict().items()}
-    settings = {
-        "validation": [held],
-        "progress": False,
-        "device": "cpu",
-        "lambdas": {"adv": 0, "attr": 0},
-    }
-    tuned, log = training.train_generator([learned], steps=1, lr=0.0, start=start, **settings)
+    options = {"validation": [held], "start": start, "progress": False, "device": "cpu"}
+    recipe = GeneratorRecipe(steps=60, lr=1e-3, lambdas=losses.Lambdas(adv=0, attr=0))
+    tuned, log = training.train_generator([learned], replace(recipe, steps=1, lr=0.0), **options)
     # lr 0: nothing but `start`
     assert all(torch.equal(x, tuned.state_dict()[name]) for name, x in before.items())
-    tuned, log = training.train_generator([learned], steps=60, lr=1e-3, start=start, **settings)
+    tuned, log = training.train_generator([learned], recipe, **options)
     assert tuned.config == TINY and all(
         torch.equal(x, start.state_dict()[name]) for name, x in before.items()
     )
-    untuned = training.generator_gain(start, examples.generator_pairs([held], 64))
+    untuned = training.generator_gain(start, [examples.read_footage(held, 64)])
     assert log[-1]["psnr"] > untuned["psnr"] + 0.5
 
 
@@ -276,7 +324,11 @@ def test_the_command_tunes_the_shipped_generator_and_talks_with_it(stranger, tmp
     cli.train("generator", finetune=stranger, steps=2, out=tmp_path, device="cpu")
     said = capsys.readouterr().out
     assert "dB before" in said and (tmp_path / "generator.safetensors").is_file()
-    for wrong in ({"network": "mapper"}, {"finetune": tmp_path / "nobody.mp4"}):
+    for wrong in (
+        {"network": "mapper"},
+        {"finetune": tmp_path / "nobody.mp4"},
+        {"finetune": None, "preset": "finetune"},
+    ):
         with pytest.raises(InputError):
             cli.train(
                 **{

@@ -1,13 +1,15 @@
 """The mapping network: what it may see, and that both of its ways of running are one function."""
 
+import json
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 import torch
 
 from dirfa_edu.discretize import Discretizer
-from dirfa_edu.fast import step as frame
+from dirfa_edu.fast.decode import FastEngine
 from dirfa_edu.files import InputError
 from dirfa_edu.losses import cross_entropy
 from dirfa_edu.mapper import (
@@ -38,70 +40,87 @@ def clip(T: int = 25, bins: int = 12):
     return torch.rand(1, T, 400, generator=g), y
 
 
+def frame_by_frame(net, A, y, marks=None):
+    """Logits (B, T, 23, D) of rows that are decoded one frame after another."""
+    cache, B = net.new_cache(len(y)), len(y)
+    frames = []
+    for t in range(y.shape[1]):
+        pinned = None if marks is None else marks[t].expand(B, -1)
+        frames.append(net.decode_frame(A[:, t].expand(B, -1), y[:, t], cache, t, pinned))
+    return torch.stack(frames, dim=1)
+
+
+def compiled(net, A, y, marks=None):
+    """The same by the fast engine, whose rows hear one sound: A (1, T, 400)."""
+    engine = FastEngine(net, len(y))
+    marks = [None] * y.shape[1] if marks is None else marks
+    return torch.stack([engine(A[0, t], y[:, t], t, marks[t]) for t in range(y.shape[1])], dim=1)
+
+
 @pytest.mark.parametrize("layers", [1, 2, 4])
 @pytest.mark.parametrize("bias", ["alibi", "single", "none", "sinusoidal"])
 @pytest.mark.parametrize("inside", [False, True])
 def test_ring_cache_equals_full_recompute_across_the_wrap(layers, bias, inside):
     net, (A, y) = network(layers=layers, bias=bias, bias_inside=inside), clip()
     with torch.no_grad():
-        full, rings = net(A, y)[0], net.new_rings(1)
-        steps = torch.stack([net.step(A[:, t], y[:, t], rings, t)[0] for t in range(25)])
-    assert (full - steps).abs().max() < 1e-5
+        full = net(A, y)
+        assert (full - frame_by_frame(net, A, y)).abs().max() < 1e-5
+        assert (full - compiled(net, A, y)).abs().max() < 1e-5
     assert full.std() > 1e-3
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {},
-        {"reach": 0},
-        {"bias": "sinusoidal"},
-        {"history": False},
-        {"bias": "single", "bias_inside": True},
-        {"probabilistic": False},
-    ],
-)
-@pytest.mark.parametrize("B", [1, 4])
-def test_frame_by_frame_one_face_and_several_are_the_network(change, B):
+CHANGES = [
+    {},
+    {"reach": 0},
+    {"bias": "sinusoidal"},
+    {"history": False},
+    {"bias": "single", "bias_inside": True},
+    {"probabilistic": False},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("B", [1, 3, 4, 6])
+def test_frame_by_frame_any_number_of_faces_are_the_network(change, B):
     net, (A, y) = network(layers=2, **change), clip()
     noise = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for weight in net.parameters():  # nothing is left at zero or one
             weight.add_(0.1 * torch.randn(weight.shape, generator=noise))
-        A = torch.cat([A, A.flip(1)])[: max(1, B // 2)]  # each sound for two rows
         A[:, 3:6] = NO_AUDIO
         y = torch.cat([y, *torch.randint(0, 12, (B - 1, 1, *y.shape[1:]), generator=noise)])
-        marks, weights, rings = (
-            torch.rand(25, 23, generator=noise) < 0.3,
-            frame.views(net, B),
-            net.new_rings(B),
-        )
-        full = net(A.repeat_interleave(B // len(A), dim=0), y, pinned=marks.expand(B, -1, -1))
-        steps = [net.step(A[:, t], y[:, t], rings, t, marks[t], weights) for t in range(25)]
-        torch.testing.assert_close(torch.stack(steps, dim=1), full, atol=1e-5, rtol=1e-5)
-        net.head.bias.add_(1)  # a view, not a copy: what is learned later counts
-        torch.testing.assert_close(
-            net.step(A[:, 24], y[:, 24], rings, 24, marks[24], weights),
-            full[:, 24] + 1,
-            atol=1e-5,
-            rtol=1e-5,
-        )
+        marks = torch.rand(25, 23, generator=noise) < 0.3
+        full = net(A.expand(B, -1, -1), y, pinned=marks.expand(B, -1, -1))
+        plain, fast = frame_by_frame(net, A, y, marks), compiled(net, A, y, marks)
+    torch.testing.assert_close(plain, full, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(fast, full, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(fast, plain, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_the_fast_engine_says_of_a_face_does_not_depend_on_the_others_bit_for_bit(change):
+    net, (A, y) = network(layers=2, d_model=36, **change), clip()
+    y = torch.cat([y, *torch.randint(0, 12, (8, 1, *y.shape[1:]))])
+    all_nine = compiled(net, A, y)
+    for rows in ([0], [8], [3, 5], [0, 1, 2, 3], [7, 6, 5, 4, 3]):
+        assert torch.equal(compiled(net, A, y[rows]), all_nine[rows])
 
 
 @pytest.mark.parametrize("inside", [False, True])
 def test_steeper_slopes_are_the_same_frame_by_frame_at_once_and_from_a_file(tmp_path, inside):
     net, (A, y) = network(layers=2, bias_inside=inside), clip()
     steep = with_steepness(net, 2.5)
-    assert net.steepness == 1 and with_steepness(steep, 2).steepness == 5
+    assert net.config.steepness == 1 and with_steepness(steep, 2).config.steepness == 5
     assert torch.allclose(steep.mask(25), 2.5 * net.mask(25))
     save_mapper(tmp_path / "m.safetensors", steep)
     for read in (steep, load_mapper(tmp_path / "m.safetensors")):
-        assert read.steepness == 2.5
+        assert read.config.steepness == 2.5
         with torch.no_grad():
-            full, rings = read(A, y)[0], read.new_rings(1)
-            steps = torch.stack([read.step(A[:, t], y[:, t], rings, t)[0] for t in range(25)])
-            assert (full - steps).abs().max() < 1e-5 < (full - net(A, y)[0]).abs().max()
-    save_mapper(tmp_path / "m.safetensors", steep, {"steepness": "very"})
+            full = read(A, y)
+            for decoded in (frame_by_frame(read, A, y), compiled(read, A, y)):
+                assert (full - decoded).abs().max() < 1e-5 < (full - net(A, y)).abs().max()
+    wrong = json.dumps(asdict(net.config) | {"steepness": "very"})
+    save_mapper(tmp_path / "m.safetensors", steep, {"config": wrong})
     with pytest.raises(InputError, match="does not hold a mapping network"):
         load_mapper(tmp_path / "m.safetensors")
 
@@ -109,13 +128,11 @@ def test_steeper_slopes_are_the_same_frame_by_frame_at_once_and_from_a_file(tmp_
 def test_marks_of_pinned_attributes_are_read_alike_frame_by_frame_and_at_once():
     net, (A, y) = network(layers=2), clip()
     torch.nn.init.normal_(net.pinned)
-    marks = torch.rand(1, 25, 23, generator=torch.Generator().manual_seed(2)) < 0.3
+    marks = torch.rand(25, 23, generator=torch.Generator().manual_seed(2)) < 0.3
     with torch.no_grad():
-        full, rings = net(A, y, pinned=marks)[0], net.new_rings(1)
-        steps = torch.stack(
-            [net.step(A[:, t], y[:, t], rings, t, marks[0, t])[0] for t in range(25)]
-        )
-        assert (full - steps).abs().max() < 1e-5 < 0.01 < (full - net(A, y)[0]).abs().max()
+        full = net(A, y, pinned=marks[None])
+        for decoded in (frame_by_frame(net, A, y, marks), compiled(net, A, y, marks)):
+            assert (full - decoded).abs().max() < 1e-5 < 0.01 < (full - net(A, y)).abs().max()
         assert torch.equal(net(A, y), net(A, y, pinned=torch.zeros(1, 25, 23)))
 
 
@@ -179,17 +196,17 @@ def test_without_history_only_the_audio_counts():
         assert (net(A, y) - net(A / 2, y)).abs().max() > 1e-3
 
 
-def test_steps_from_the_last_bin_move_with_it():
+def test_logits_of_moves_go_with_the_last_bin():
     net, (A, y) = network(reach=3), clip()
     plain = network(reach=0)
-    assert not any(name.startswith("steps") for name in plain.state_dict())
+    assert not any(name.startswith("relative") for name in plain.state_dict())
     plain.load_state_dict(
-        {name: part for name, part in net.state_dict().items() if not name.startswith("steps")}
+        {name: part for name, part in net.state_dict().items() if not name.startswith("relative")}
     )
     with torch.no_grad():
-        net.steps.weight.zero_(), net.steps.bias.zero_()
+        net.relative.weight.zero_(), net.relative.bias.zero_()
         # of attribute 5, whatever the audio: steps -3 .. 3
-        net.steps.bias.view(23, 7)[5] = torch.arange(1.0, 8.0)
+        net.relative.bias.view(23, 7)[5] = torch.arange(1.0, 8.0)
         extra = (net(A, y) - plain(A, y))[0]  # (T, 23, D)
     for t, last in enumerate(y[0, :, 5].tolist()):
         wanted = [d - last + 4 if abs(d - last) <= 3 and last < 12 else 0 for d in range(12)]
@@ -197,18 +214,35 @@ def test_steps_from_the_last_bin_move_with_it():
     assert extra[:, 6].abs().max() < 1e-5
 
 
-def test_given_the_true_bins_the_network_returns_eq_5():
-    net, (A, y) = network(), clip()
+@pytest.mark.parametrize("ordinal", [0.0, 1.0])
+@pytest.mark.parametrize("reach", [0, 3])
+def test_the_loss_is_eq_5_on_the_logits_and_its_fast_twin_teaches_the_same(ordinal, reach):
+    net, (A, y) = network(reach=reach), clip()
+    torch.nn.init.normal_(net.pinned)  # an untrained network does not know the marks
+    pinned = torch.zeros(y.shape, dtype=torch.bool)
+    pinned[:, 5:, 8] = True
     target = (y + 1) % 12
     target[:, -3:] = -100
-    for ordinal in (0.0, 1.0):
-        assert torch.isclose(
-            net(A, y, target, ordinal), cross_entropy(net(A, y), target, ordinal), rtol=1e-5
-        )
-    net, target = network(probabilistic=False), y.clamp(max=11)
-    assert torch.isclose(
-        net(A, y, target), (net(A, y) - (target + 0.5) / 12).square().mean(), rtol=1e-5
-    )
+    found = {}
+    for fast in (False, True):
+        net.zero_grad()
+        loss = net.loss(A, y, target, ordinal, pinned, fast)
+        loss.backward()
+        found[fast] = [loss, *(p.grad for p in net.parameters() if p.grad is not None)]
+    expected = cross_entropy(net(A, y, pinned), target, ordinal)
+    assert torch.equal(found[False][0], expected)
+    torch.testing.assert_close(found[True], found[False], rtol=1e-4, atol=1e-6)
+    assert not torch.equal(expected, cross_entropy(net(A, y), target, ordinal))  # marks count
+
+
+def test_without_probabilities_the_loss_is_the_squared_error():
+    net, (A, y) = network(probabilistic=False), clip()
+    target = y.clamp(max=11)
+    wrong = (net(A, y) - (target + 0.5) / 12).square()
+    for fast in (False, True):
+        assert torch.isclose(net.loss(A, y, target, fast=fast), wrong.mean(), rtol=1e-5)
+    target[:, -3:] = -100
+    assert torch.isclose(net.loss(A, y, target), wrong[:, :-3].mean(), rtol=1e-5)
 
 
 def test_whitened_audio_has_one_variance_in_every_direction_that_is_no_noise():

@@ -50,7 +50,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(folder):
     addresses = re.findall(r"""(?:src|href)\s*=\s*['"]?([^'">\s]{0,30})""", text)
     assert len(addresses) == 12 and all(address.startswith("data:") for address in addresses)
     assert "//" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", text) and "<script" not in text
-    assert len(re.findall(r"<img alt='[^']{20,}", text)) == 8  # every picture can be read out
+    assert len(re.findall(r'<img alt="[^"]{20,}', text)) == 8  # every picture can be read out
     assert "nobody &lt;b&gt;.mp4" in text and "<b>" not in text  # a name is text, not markup
     assert text.count("Not measured: ") == 2 and "no face found" in text
 

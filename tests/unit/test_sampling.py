@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from dirfa_edu import audio
+from dirfa_edu import audio, sampling
 from dirfa_edu.animation import GROUPS
 from dirfa_edu.control import Control
+from dirfa_edu.data.corpus import Corpus
 from dirfa_edu.discretize import Discretizer
 from dirfa_edu.files import InputError
 from dirfa_edu.mapper import NO_AUDIO, MapperConfig, MappingNetwork
-from dirfa_edu.sampling import Decoder, Stream, generate
+from dirfa_edu.sampling import ENGINES, Decoder, Stream, engine_for, generate
+from dirfa_edu.training import load_pretrained
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +35,68 @@ def test_same_seed_same_animation_and_samples_differ(mapper):
     assert np.abs(first - generate(mapper, A, 3, seed=6)).mean() > 0.01
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("settings", [{}, {"guidance": 1.0, "top_p": 0.8}])
-def test_sample_i_does_not_depend_on_how_many_are_drawn(mapper, settings):
-    alone, many = (
-        generate(mapper, A, 1, seed=1, **settings)[0],
-        generate(mapper, A, 4, seed=1, **settings)[0],
+def test_sample_i_does_not_depend_on_how_many_are_drawn(mapper, settings, engine):
+    many = generate(mapper, A, 9, seed=1, engine=engine, **settings)
+    for n in (1, 2, 4, 6):
+        assert np.array_equal(many[:n], generate(mapper, A, n, seed=1, engine=engine, **settings))
+
+
+def test_both_engines_are_one_function_on_ten_seconds_of_speech():
+    """The shipped network, ten seconds, the fast engine told what the plain one drew."""
+    net = load_pretrained("mapper")
+    clips = Corpus("samples").select(split="test", kind="speech")
+    heard = torch.from_numpy(np.concatenate([clip.features() for clip in clips[:4]])[:250])
+    plain, fast = Decoder(net, 3, engine="plain"), Decoder(net, 3, engine="fast")
+    same = total = 0
+    for A_t in heard:
+        with torch.inference_mode():
+            wanted, found = plain.logits(A_t), fast.logits(A_t)
+            assert (found - wanted).abs().max() <= 1e-5 * wanted.abs().max()
+            y = plain.draw(wanted)
+            same += (fast.draw(found) == y).sum().item()
+            total += y.numel()
+        plain.y = fast.y = y
+        plain.t = fast.t = plain.t + 1
+    assert total == 250 * 3 * 23 and same >= 0.999 * total
+
+
+def test_the_fast_engine_is_compiled_once_for_all_sizes(mapper):
+    from dirfa_edu.fast.decode import block, product
+
+    sizes = dict(d_model=16, layers=1, heads=2), dict(d_model=24, layers=3, heads=4, reach=0)
+    for size in (*sizes, dict(history=False, layers=1), dict(probabilistic=False, layers=1)):
+        net = MappingNetwork(MapperConfig(bins=9, tau=5, **size)).eval()
+        net.discretizer = Discretizer(np.zeros(23), np.ones(23), 9)
+        for samples in (1, 4, 5):
+            generate(net, A[:7], samples, engine="fast")
+    assert len(block.signatures) == len(product.signatures) == 1
+
+
+def test_speech_of_a_minute_takes_the_fast_engine_by_itself(mapper, monkeypatch):
+    taken = []
+    monkeypatch.setattr(
+        sampling, "engine_for", lambda *given: taken.append(given[2]) or engine_for(*given)
     )
-    assert np.array_equal(alone, many)
+    monkeypatch.setattr(sampling, "LONG", 20)
+    for T, engine in ((19, None), (20, None), (20, "plain"), (5, "fast")):
+        generate(mapper, A[:T], 1, engine=engine)
+    assert taken == ["plain", "fast", "plain", "fast"]
+    with pytest.raises(InputError, match="engine 'quick'"):
+        generate(mapper, A, engine="quick")
+
+
+def test_a_face_does_not_depend_on_the_number_of_threads(mapper):
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        alone = generate(mapper, A, 3, seed=2)
+        torch.set_num_threads(2)
+        assert np.array_equal(generate(mapper, A, 3, seed=2), alone)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 SPEECH = (np.random.default_rng(7).normal(size=30_000) * np.linspace(0.02, 0.2, 30_000)).astype(
@@ -52,6 +109,7 @@ SPEECH = (np.random.default_rng(7).normal(size=30_000) * np.linspace(0.02, 0.2, 
     "settings",
     [
         {},
+        {"engine": "fast"},
         {"smooth": 2, "control": Control(pins=[("AU12", 0.4, 0.8, 3.0)])},
         {"guidance": 1.0, "top_p": 0.8},
     ],
@@ -82,15 +140,15 @@ def test_pose_is_smoothed_late_and_aus_are_left_alone(mapper):
 
 def test_the_strict_window_is_eq_3_to_the_letter(mapper):
     """Frame t from tokens t-5 .. t alone (tau 6); the ring, with two layers, sees further back."""
-    decoder, ys = Decoder(mapper, 1, top_k=1, guidance=0, strict=True), [mapper.start(1)[0, 0]]
+    decoder, ys = Decoder(mapper, 1, top_k=1, guidance=0, engine="strict"), [mapper.start(1)[0, 0]]
     for t in range(30):
         first = max(0, t - 5)
         with torch.no_grad():
             window = torch.from_numpy(A[None, first : t + 1]), torch.stack(ys[first : t + 1])[None]
             wanted = mapper(*window)[0, -1].argmax(-1)
-        ys.append(decoder.step(torch.from_numpy(A[t]))[0])
+        ys.append(decoder.next(torch.from_numpy(A[t]))[0])
         assert torch.equal(ys[-1], wanted)
-    ring, strict = (generate(mapper, A, 1, seed=3, strict=strict) for strict in (False, True))
+    ring, strict = (generate(mapper, A, 1, seed=3, engine=engine) for engine in ("plain", "strict"))
     assert np.array_equal(ring[:, :6], strict[:, :6]) and not np.array_equal(ring, strict)
 
 
@@ -98,14 +156,14 @@ def test_with_one_layer_ring_and_strict_window_are_the_same():
     torch.manual_seed(0)
     net = MappingNetwork(MapperConfig(bins=30, tau=6, d_model=32, layers=1, heads=4)).eval()
     net.discretizer = Discretizer(np.zeros(23), np.ones(23), 30)
-    ring, strict = (generate(net, A, 2, seed=3, strict=strict) for strict in (False, True))
+    ring, strict = (generate(net, A, 2, seed=3, engine=engine) for engine in ("plain", "strict"))
     assert np.array_equal(ring, strict)
 
 
 def test_no_attribute_goes_faster_than_its_speed(mapper):
     before = mapper.discretizer
     # natural: two and a half bins
-    mapper.discretizer = replace(before, step=np.full(23, 2.5) * before.width)
+    mapper.discretizer = replace(before, speed=np.full(23, 2.5) * before.width)
     try:
         free, slow = (
             generate(mapper, A, 4, seed=1, top_k=30, temperature=3.0, speed=speed) / before.width
@@ -135,7 +193,7 @@ def test_guidance_adds_what_the_audio_changed(mapper):
                 mapper(x, y)[0, -1] for x in (heard, torch.full_like(heard, NO_AUDIO))
             )
             wanted = (with_audio + w[:, None] * (with_audio - without)).argmax(-1)
-            found = decoder.step(torch.from_numpy(A[t]))[0]
+            found = decoder.next(torch.from_numpy(A[t]))[0]
             assert torch.equal(found, wanted)
             y = torch.cat([y, found[None, None]], dim=1)
     assert not np.array_equal(
@@ -200,13 +258,17 @@ def test_unless_told_otherwise_each_group_has_its_own_k_and_temperature_and_noth
         net = MappingNetwork(MapperConfig(bins=D, d_model=16, layers=1, heads=2)).eval()
         net.discretizer = Discretizer(np.zeros(23), np.ones(23), D)
         decoder, told = Decoder(net, 1), Decoder(net, 1, top_k={"pose": 9, "lips": 1e9})
-        assert (decoder.k[GROUPS["lips"]] == lips).all() and (
-            decoder.k[GROUPS["pose"]] == pose
+        assert (decoder.settings.k[GROUPS["lips"]] == lips).all() and (
+            decoder.settings.k[GROUPS["pose"]] == pose
         ).all()
         # not scaled, D at most
-        assert (told.k[GROUPS["pose"]] == 9).all() and (told.k[GROUPS["lips"]] == D).all()
-        assert (Decoder(net, 1, top_k=0.2).k == 1).all()
-    assert (decoder.heat[GROUPS["lips"]] == 0.5).all() and (decoder.heat[GROUPS["pose"]] == 1).all()
+        assert (told.settings.k[GROUPS["pose"]] == 9).all() and (
+            told.settings.k[GROUPS["lips"]] == D
+        ).all()
+        assert (Decoder(net, 1, top_k=0.2).settings.k == 1).all()
+    assert (decoder.settings.temperature[GROUPS["lips"]] == 0.5).all() and (
+        decoder.settings.temperature[GROUPS["pose"]] == 1
+    ).all()
     assert len(Decoder(net).y) == 3
     plain = generate(mapper, A[:12])
     assert np.array_equal(plain, generate(mapper, A[:12], 3, seed=0, guidance=0, top_p=1, smooth=0))
@@ -222,8 +284,9 @@ def test_noise_is_fresh_in_every_frame_of_every_attribute_and_sample(mapper):
         temperature=1.0,
         speed=np.inf,
     )
-    decoder._logits = lambda heard: torch.zeros(2, 23, 30)
-    y = torch.stack([decoder.step(torch.from_numpy(A[0])) for _ in range(192)])  # (192, 2, 23)
+    level = -1e-6 * torch.arange(30.0)  # of equals the lowest would be kept, or not
+    decoder.logits = lambda heard: level.expand(2, 23, -1)
+    y = torch.stack([decoder.next(torch.from_numpy(A[0])) for _ in range(192)])  # (192, 2, 23)
     assert y[..., :17].max() == 3 and y[..., 17:].max() == 2
     even = torch.bincount(y[..., :17].flatten(), minlength=4) / y[..., :17].numel()
     assert (even - 0.25).abs().max() < 0.025
@@ -233,8 +296,8 @@ def test_noise_is_fresh_in_every_frame_of_every_attribute_and_sample(mapper):
     assert (y[:, :, 1:17] == y[:, :, :16]).float().mean() == pytest.approx(0.25, abs=0.03)
 
 
-@pytest.mark.parametrize("strict", [False, True])
-def test_the_network_is_told_what_is_pinned(strict):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_network_is_told_what_is_pinned(engine):
     torch.manual_seed(1)
     net = MappingNetwork(MapperConfig(bins=30, tau=40, d_model=32, layers=1, heads=4)).eval()
     # training sets it, at the start it is 0
@@ -242,7 +305,7 @@ def test_the_network_is_told_what_is_pinned(strict):
     net.discretizer = Discretizer(np.zeros(23), np.full(23, 5.0), 30)
     control = Control(pins=[("AU12", 0, 0.2, 3.0), ("AU01", 0.32, 0.6, 2.0)])
     decoder, y = (
-        Decoder(net, 1, top_k=1, speed=np.inf, control=control, strict=strict),
+        Decoder(net, 1, top_k=1, speed=np.inf, control=control, engine=engine),
         net.start(1),
     )
     marks = torch.stack(
@@ -258,7 +321,7 @@ def test_the_network_is_told_what_is_pinned(strict):
                 net(torch.from_numpy(A[None, : t + 1]), y, pinned=pinned)[0, -1]
                 for pinned in (marks[None, : t + 1], None)
             )
-            found = decoder.step(torch.from_numpy(A[t]))[0]
+            found = decoder.next(torch.from_numpy(A[t]))[0]
             free = marks[t] == 0
             assert torch.equal(found[free], logits.argmax(-1)[free])
             assert t > 0 or not torch.equal(found[free], deaf.argmax(-1)[free])

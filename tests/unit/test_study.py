@@ -175,3 +175,18 @@ def test_panel_runs_a_whole_session_and_hides_the_methods(tmp_path):
     assert "secretmethod" not in c["message"].value
     assert "| secretmethod | 4.00" in s.table()
     assert len(read_ratings(tmp_path / "r.csv")) == 4
+
+
+def test_what_goes_wrong_is_shown_as_text_not_as_markup(tmp_path, monkeypatch):
+    (tmp_path / "a.mp4").write_bytes(b"not really a video")
+    s = Study({"ours": [tmp_path / "a.mp4"]})
+    c = s.panel().controls
+    c["name"].value = "<b>ann"
+    c["start"].click()
+
+    def refused(rater, item, **scores):
+        raise InputError(f"{rater} is refused")
+
+    monkeypatch.setattr(s, "rate", refused)
+    c["save"].click()
+    assert "&lt;b&gt;ann is refused" in c["message"].value

@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from dirfa_edu import cli, talk
-from dirfa_edu.animation import read_openface
+from dirfa_edu.animation import POSE, read_openface
 from dirfa_edu.discretize import Discretizer
 from dirfa_edu.files import InputError, data_path
 from dirfa_edu.generator import GenerationNetwork, GeneratorConfig
@@ -79,6 +79,38 @@ def test_frames_stream_in_batches_without_changing(networks):
     assert len(whole) == 19 and whole[0].shape == (64, 64, 3)
     alone = next(talk.render_frames(networks["generator"], face, Y[18:]))
     assert np.abs(whole[18].astype(int) - alone).max() <= 3  # bf16 in batches of other sizes
+
+
+def test_a_film_is_the_frames_and_a_source_may_say_what_it_shows(networks):
+    generator = networks["generator"]
+    face = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    Y = np.random.default_rng(2).normal(size=(19, 23)).astype(np.float32)
+    neutral = np.stack(list(talk.render_frames(generator, face, Y)))
+    assert np.array_equal(talk.render_film(generator, face, Y), neutral)
+    assert np.array_equal(talk.render_film(generator, face, Y, np.zeros(23)), neutral)
+    known = talk.render_film(generator, face, Y, Y[0])
+    assert known.shape == (19, 64, 64, 3) and not np.array_equal(known, neutral)
+    encoded = talk.encode_portrait(generator, face, Y[0])
+    assert np.array_equal(talk.render_film(generator, encoded, Y), known)
+    some = talk.render_film(generator, face, Y, Y[0], times=[3, 11])
+    assert np.abs(some.astype(int) - known[[3, 11]]).max() <= 3  # two at once are rounded otherwise
+
+
+def test_absolute_driving_measures_the_portraits_own_pose():
+    from dirfa_edu.actors.actor import Actor
+
+    pose = np.zeros(23)
+    pose[POSE[1]] = 0.3
+    Z_src = talk.measured_pose(Actor("iris").render(pose, 256))
+    assert abs(Z_src[POSE[1]] - 0.3) < 0.1 and not Z_src[:17].any() and not Z_src[20:].any()
+    with pytest.raises(InputError, match="no face is found"):
+        talk.measured_pose(np.zeros((64, 64, 3), np.uint8))
+
+
+def test_an_unknown_driving_is_named(speech, portrait, tmp_path, networks):
+    with pytest.raises(InputError, match="no driving 'backwards'"):
+        talk.talk(speech, portrait, tmp_path / "out", driving="backwards", **networks)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_still_face_is_still_also_in_a_last_batch_that_is_not_full():

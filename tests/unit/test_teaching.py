@@ -54,24 +54,9 @@ def read(name, folder=ROOT / "notebooks"):
 
 
 @pytest.fixture(scope="module")
-def tagged(tmp_path_factory):
-    """The students' notebooks with the tags that their source gives them, built again or not."""
-    folder, build = tmp_path_factory.mktemp("tagged"), tool("build_notebooks").build
-    for name in CHAPTERS:
-        notebook = read(name)
-        source = (ROOT / "notebooks" / "src" / f"{name}.py").read_text(encoding="utf-8")
-        wanted = build(source, name)
-        tags = {cell.id: cell.metadata["tags"] for cell in wanted.cells if "tags" in cell.metadata}
-        for cell in notebook.cells:
-            if cell.id in tags:
-                cell.metadata["tags"] = tags[cell.id]
-        nbformat.write(notebook, folder / f"{name}.ipynb")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def pages(tagged):
-    return tool("build_class").slide_pages("owner/name", tagged)
+def pages():
+    """The slides of all chapters, from the stored notebooks."""
+    return tool("build_class").slide_pages("owner/name")
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +96,7 @@ def test_the_student_zip_holds_what_make_lab_needs_and_nothing_else(student):
     assert {name for name in files if name.startswith("notebooks/")} == {
         f"notebooks/{name}.ipynb" for name in CHAPTERS
     }
-    for part, suffix in (("dirfa_edu", ".py"), ("data_samples", "")):
+    for part, suffix in (("dirfa_edu", (".py", ".html")), ("data_samples", "")):
         tracked = [name for name in tool("build_class").tracked() if name.startswith(f"{part}/")]
         assert {name for name in files if name.startswith(f"{part}/")} == {
             n for n in tracked if n.endswith(suffix)
@@ -159,8 +144,11 @@ def test_the_same_tree_gives_the_same_bytes(student, tmp_path):
 def test_the_order_of_files_does_not_matter(tmp_path):
     build = tool("build_class")
     for name in ("one.zip", "two.zip"):
-        slides = build.slide_pages("owner/name")
-        files = build.instructor_files(slides, build.common_errors(), "links")
+        files = build.instructor_files(
+            build.slide_pages("owner/name"),
+            tool("common_errors").common_errors(build.chapters()),
+            "links",
+        )
         if name == "two.zip":
             files = dict(reversed(files.items()))
         build.write_zip(tmp_path / name, files)
@@ -219,7 +207,9 @@ def test_a_fresh_unzip_runs_the_first_cells_of_a_chapter(student, tmp_path):
 
 def test_the_instructor_zip_holds_solved_notebooks_whose_players_work(pages, tmp_path):
     build = tool("build_class")
-    files = build.instructor_files(pages, build.common_errors(), "links")
+    files = build.instructor_files(
+        pages, tool("common_errors").common_errors(build.chapters()), "links"
+    )
     solved = {name for name in files if name.endswith(".ipynb")}
     assert solved == {f"notebooks/instructor/{name}.ipynb" for name in CHAPTERS}
     assert {name for name in files if name.endswith(".html")} == {
@@ -329,7 +319,7 @@ def test_what_is_said_between_two_slides_is_in_the_notes_but_no_solution():
 
 
 def test_each_exercise_has_its_common_errors_and_a_question_for_each():
-    errors = tool("build_class").common_errors()
+    errors = tool("common_errors").common_errors(tool("build_class").chapters())
     sections = dict(
         re.findall(r"^### `(\w+)`\n(.*?)(?=^###? |\Z)", errors, re.DOTALL | re.MULTILINE)
     )

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from dirfa_edu.fast.top_k import cut, draw, top_k_sample
+from dirfa_edu.fast import draw as fast
 from dirfa_edu.files import InputError
+from dirfa_edu.sampling import draw, top_k_sample
 
 
 def test_gumbel_top_k_draws_from_the_truncated_softmax():
@@ -21,41 +22,64 @@ def test_gumbel_top_k_draws_from_the_truncated_softmax():
     assert ((counts[kept] - expected) ** 2 / expected).sum() < 13.8
 
 
+def rows(k, seed, equals=False):
+    """Logits (400, 20) of any size, noise, temperatures and last bins of 400 rows."""
+    rng = np.random.default_rng(seed)
+    logits = (3 * rng.normal(size=(400, 20))).astype(np.float32)
+    if equals:
+        logits = logits.round()
+        logits[0] = 0
+    heat = rng.uniform(0.5, 2, 400).astype(np.float32)
+    noise = rng.gumbel(size=(400, k)).astype(np.float32)
+    return logits, noise, heat, rng.integers(0, 20, 400)
+
+
+def by_hand(logits, noise, heat, last, farthest):
+    """The draw of one row, from the sentence that describes it."""
+    kept = sorted(sorted(range(len(logits)), key=lambda j: (-logits[j], j))[: len(noise)])
+    scores = {j: logits[j] / heat + noise[m] for m, j in enumerate(kept)}
+    near = [j for j in kept if abs(j - last) <= farthest]
+    if near:
+        return max(near, key=scores.get)
+    return min(kept, key=lambda j: abs(j - last))  # no leap, though the distribution asks for one
+
+
 @pytest.mark.parametrize("k", [1, 4, 9, 20])
-@pytest.mark.parametrize("speed", [2, 1e9])
-def test_a_draw_is_the_best_of_the_k_likeliest_near_enough_and_of_equals_the_lowest_are_kept(
-    k, speed
-):
-    rng = np.random.default_rng(k)
-    logits = rng.integers(0, 6, (400, 20)).astype(np.float32)  # full of equals
-    logits[0] = 0
-    heat, noise = (
-        rng.uniform(0.5, 2, 400).astype(np.float32),
-        rng.gumbel(size=(400, k)).astype(np.float32),
-    )
-    last, most = rng.integers(0, 20, 400), np.full(400, speed, np.float32)
-    least, kept = cut(logits, np.full(400, k), heat, None)
-    drawn = draw(logits, least, kept, heat, noise.ravel(), np.arange(0, 400 * k, k), last, most)
-    for row in range(400):
-        kept = sorted(sorted(range(20), key=lambda j: (-logits[row, j], j))[:k])
-        scores = [logits[row, j] / heat[row] + noise[row, m] for m, j in enumerate(kept)]
-        near = [m for m, j in enumerate(kept) if abs(j - last[row]) <= speed]
-        if near:
-            assert drawn[row] == kept[max(near, key=lambda m: scores[m])]
-        else:  # no leap, though the distribution asks for one
-            assert drawn[row] in kept and abs(drawn[row] - last[row]) == min(
-                abs(j - last[row]) for j in kept
-            )
+@pytest.mark.parametrize("farthest", [0, 2, np.inf])
+def test_a_draw_is_the_best_of_the_k_likeliest_near_enough_in_both_engines(k, farthest):
+    logits, noise, heat, last = rows(k, seed=k)
+    far = np.full(400, farthest, np.float32)
+    wanted = [by_hand(*row, farthest) for row in zip(logits, noise, heat, last, strict=True)]
+    plain = draw(*map(torch.from_numpy, (logits, noise, heat)), torch.ones(400),
+                 *map(torch.from_numpy, (last, far)))  # fmt: skip
+    assert plain.tolist() == wanted
+    assert fast.draw(logits, noise, heat, last, far).tolist() == wanted
+
+
+@pytest.mark.parametrize("k", [1, 4, 9, 20])
+def test_of_equals_at_the_edge_the_fast_engine_keeps_the_lowest(k):
+    logits, noise, heat, last = rows(k, seed=k, equals=True)
+    far = np.full(400, 3, np.float32)
+    wanted = [by_hand(*row, 3) for row in zip(logits, noise, heat, last, strict=True)]
+    assert fast.draw(logits, noise, heat, last, far).tolist() == wanted
+
+
+def test_with_probability_1_the_farthest_tail_may_be_drawn():
+    """The sum of all before the last bin may be rounded to 1: it still counts."""
+    logits = torch.cat([torch.zeros(400), torch.full((100,), -20.0)])
+    noise = torch.zeros(500)
+    noise[450] = 100
+    assert draw(logits, noise, torch.tensor(1.0), torch.tensor(1.0)) == 450
 
 
 @pytest.mark.parametrize("size", [0, 1e-42, 1, 1e9, 1e35])
 @pytest.mark.parametrize("k", [1, 10, 499, 500])
-def test_the_cut_leaves_k_whatever_the_size_of_the_logits(size, k):
+def test_the_bound_leaves_k_whatever_the_size_of_the_logits(size, k):
     logits = (size * np.random.default_rng(k).normal(size=(20, 500))).astype(np.float32)
     logits[10:] = logits[10:].round()  # with equals
-    least, kept = cut(logits, np.full(20, k), np.ones(20, np.float32), None)
+    least = fast.bound(logits, k)
     kth = -np.sort(-logits, axis=1)[:, k - 1]
-    assert (((logits >= least[:, None]).sum(1) == k) | (least == kth)).all() and (kept == k).all()
+    assert (((logits >= least[:, None]).sum(1) == k) | (least == kth)).all()
 
 
 def test_k_1_is_the_most_likely_bin_whatever_the_noise():

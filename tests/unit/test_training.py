@@ -1,25 +1,31 @@
 """The training loops learn, keep books, and go on after an interruption as if there had been none."""
 
+import hashlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import weakref
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from dirfa_edu import examples, training
+from dirfa_edu import examples, losses, training
 from dirfa_edu.discretize import Discretizer
 from dirfa_edu.files import InputError
 from dirfa_edu.generator import GeneratorConfig
 from dirfa_edu.mapper import MapperConfig
 from dirfa_edu.results.mapper_card import repeat_bits
+from dirfa_edu.training import GeneratorRecipe, MapperRecipe
 
 TINY = MapperConfig(bins=20, tau=8, d_model=32, layers=1, heads=2)
+QUICK = MapperRecipe(TINY, batch=2, window=10)
+TINY_G = GeneratorConfig(size=64, width=8, keypoints=3)
 
 
 class ToyClip:
@@ -44,6 +50,9 @@ class ToyClip:
     def animation(self):
         return self.Y
 
+    def valid(self):
+        return np.ones(len(self.Y), bool)
+
     def truth(self):
         return {}
 
@@ -55,9 +64,8 @@ CLIPS = [ToyClip(seed) for seed in range(24)]
 
 
 def test_the_mapper_learns_what_the_audio_says_and_no_more():
-    network, log = training.train_mapper(
-        CLIPS, TINY, steps=250, batch=16, window=40, lr=3e-3, progress=False
-    )
+    recipe = MapperRecipe(TINY, steps=250, batch=16, window=40, lr=3e-3)
+    network, log = training.train_mapper(CLIPS, recipe, progress=False)
     with torch.no_grad():
         y = torch.from_numpy(network.discretizer.encode(CLIPS[0].Y))
         previous = torch.cat([network.start(1)[0], y[:-1]])[None]
@@ -72,55 +80,115 @@ def test_the_mapper_learns_what_the_audio_says_and_no_more():
     assert log[-1]["lips"] < log[-1]["pose"]
 
 
-@pytest.mark.parametrize("kind", ["mapper", "generator"])
-def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, kind, monkeypatch):
-    if kind == "mapper":
+# ten steps of each; the generator keeps fewer clips in memory than there are
+RUNS = {
+    "mapper": MapperRecipe(TINY, steps=10, batch=4, window=20, every=5),
+    "generator": GeneratorRecipe(
+        TINY_G, steps=10, batch=2, every=5, adversarial_from=0.3, keep=2, uses=3
+    ),
+}
 
-        def train(**kw):
-            return training.train_mapper(
-                CLIPS[:4], TINY, batch=4, window=20, every=5, progress=False, **kw
-            )
-    else:
 
-        def train(**kw):
-            return training.train_generator(
-                CLIPS[:2],
-                GeneratorConfig(size=64, width=8, keypoints=3),
-                batch=2,
-                every=5,
-                adversarial_from=0.3,
-                progress=False,
-                **kw,
-            )
+def train_some(recipe, clips=CLIPS[:5], **options):
+    mapper = isinstance(recipe, MapperRecipe)
+    train = training.train_mapper if mapper else training.train_generator
+    return train(clips, recipe, progress=False, **options)
 
-    whole, log = train(steps=10)
-    # stop at step 5, right after the checkpoint, the way Ctrl-C would
+
+def interrupt(recipe, checkpoint, monkeypatch):
+    """Stop right after the first checkpoint, the way Ctrl-C would."""
     saved = training.save_checkpoint
 
-    def stop_after_saving(*args, **parts):
-        saved(*args, **parts)
+    def stop_after_saving(*args):
+        saved(*args)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(training, "save_checkpoint", stop_after_saving)
     with pytest.raises(KeyboardInterrupt):
-        train(steps=10, checkpoint=tmp_path / "c.pt")
+        train_some(recipe, checkpoint=checkpoint)
     monkeypatch.setattr(training, "save_checkpoint", saved)
-    resumed, again = train(steps=10, checkpoint=tmp_path / "c.pt")
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_an_interrupted_run_goes_on_bit_for_bit(tmp_path, kind, monkeypatch):
+    whole, log = train_some(RUNS[kind])
+    interrupt(RUNS[kind], tmp_path / "c.pt", monkeypatch)
+    resumed, again = train_some(RUNS[kind], checkpoint=tmp_path / "c.pt")
     for a, b in zip(whole.state_dict().values(), resumed.state_dict().values()):
         assert torch.equal(a, b)
     assert [row["loss"] for row in log] == [row["loss"] for row in again]
+
+
+@pytest.mark.parametrize(
+    "kind, changes, said",
+    [
+        ("mapper", {"lr": 1.0, "seed": 5}, "lr = 0.0006, not 1.0;"),  # the first of them
+        ("mapper", {"steps": 20, "every": 3, "seed": 5}, "seed = 0, not 5;"),  # steps may change
+        ("mapper", {"config": replace(TINY, layers=2)}, "config.layers = 1, not 2;"),
+        ("generator", {"keep": 3}, "keep = 2, not 3;"),
+        ("generator", {"lambdas": losses.Lambdas(adv=0.5)}, "lambdas.adv = 0.15, not 0.5;"),
+    ],
+)
+def test_a_checkpoint_of_another_recipe_is_one_sentence_that_names_what_differs(
+    tmp_path, kind, changes, said, monkeypatch
+):
+    checkpoint = tmp_path / "c.pt"
+    interrupt(RUNS[kind], checkpoint, monkeypatch)
+    before = checkpoint.read_bytes()
+    with pytest.raises(InputError) as refused:
+        train_some(replace(RUNS[kind], **changes), checkpoint=checkpoint)
+    sentence = str(refused.value)
+    assert f"{checkpoint}: it was made with {said}" in sentence and "\n" not in sentence
+    assert checkpoint.read_bytes() == before
+
+
+def test_a_run_may_get_a_larger_budget_and_follows_its_cosine(tmp_path, monkeypatch):
+    """What a user wants who gives more steps: to go on from what is there, at a learning rate that
+    still moves something."""
+    recipe = MapperRecipe(TINY, steps=6, batch=2, window=10, every=2)
+    short, log = train_some(recipe, checkpoint=tmp_path / "c.pt")
+    same, again = train_some(recipe, checkpoint=tmp_path / "c.pt")
+    assert log == again  # the run is over: it is only read
+    assert all(torch.equal(a, b) for a, b in zip(short.parameters(), same.parameters()))
+
+    rates = []
+    set_rate = training.set_rate
+    monkeypatch.setattr(training, "set_rate", lambda who, lr: (rates.append(lr), set_rate(who, lr)))
+    longer = replace(recipe, steps=12, every=3)
+    _, log = train_some(longer, checkpoint=tmp_path / "c.pt")
+    assert [row["step"] for row in log] == [2, 4, 6, 9, 12]
+    warm_up = np.arange(7, 13) / 100
+    cosine = 0.5 * (1 + np.cos(np.pi * np.arange(6, 12) / 12))
+    assert rates == pytest.approx(recipe.lr * warm_up * cosine)
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_minutes_are_minutes_of_training_whatever_reading_the_clips_took(kind):
+    class Slow(ToyClip):
+        def features(self):
+            time.sleep(0.5)
+            return super().features()
+
+        def frames(self):
+            time.sleep(0.5)
+            return super().frames()
+
+    recipe = replace(RUNS[kind], steps=None, minutes=0.01)  # 0.6 s
+    _, log = train_some(recipe, [Slow(seed) for seed in range(2)])
+    assert log[-1]["step"] >= 1
 
 
 RUN = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from test_training import CLIPS, TINY
-from dirfa_edu.training import train_mapper
+from dirfa_edu.training import MapperRecipe, train_mapper
 from dirfa_edu.runs import first_process
 from dataclasses import replace
 settings = json.loads(sys.argv[2])
-network, log = train_mapper(CLIPS[:6], replace(TINY, dropout=settings.pop("dropout")), batch=4, window=20, lr=3e-3,
-                            device="cpu", progress=False, **settings)
+config = replace(TINY, dropout=settings.pop("dropout"))
+recipe = MapperRecipe(config, settings.pop("steps"), batch=4, window=20, lr=3e-3, every=settings.pop("every"))
+network, log = train_mapper(CLIPS[:6], recipe, device="cpu", progress=False, **settings)
 if first_process():
     print(json.dumps({"log": log, "sum": [float(p.double().sum()) for p in network.parameters()]}))
 """
@@ -177,22 +245,17 @@ def test_devices_that_cannot_share_a_batch_are_refused_before_anything_starts():
     with pytest.raises(InputError, match="devices"):
         training.pick_device("cpu", 0)
     for settings in ({"minutes": 1}, {"steps": 2, "batch": 3}):
+        recipe = replace(QUICK, **settings)
         with pytest.raises(InputError, match="2 devices need"):
-            training.train_mapper(CLIPS, TINY, devices=2, progress=False, **settings)
+            training.train_mapper(CLIPS, recipe, devices=2, progress=False)
 
 
 def test_tensorboard_gets_what_the_log_gets(tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    recipe = replace(QUICK, steps=20, every=10)
     _, log = training.train_mapper(
-        CLIPS[:4],
-        TINY,
-        steps=20,
-        batch=2,
-        window=10,
-        every=10,
-        progress=False,
-        tensorboard=tmp_path / "board",
+        CLIPS[:4], recipe, progress=False, tensorboard=tmp_path / "board"
     )
     events = EventAccumulator(str(tmp_path / "board")).Reload()
     assert set(events.Tags()["scalars"]) == {"loss", "lips", "upper", "blink", "pose"}
@@ -204,34 +267,77 @@ def test_tensorboard_gets_what_the_log_gets(tmp_path):
 def test_without_tensorboard_asking_for_it_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(InputError, match="pip install tensorboard"):
-        training.train_mapper(
-            CLIPS[:2], TINY, steps=1, batch=2, window=10, progress=False, tensorboard=tmp_path
-        )
+        recipe = replace(QUICK, steps=1)
+        training.train_mapper(CLIPS[:2], recipe, progress=False, tensorboard=tmp_path)
 
 
 @pytest.mark.parametrize("preset", ["notebook", "shipped", "paper", "audio"])
 def test_every_preset_of_the_mapper_makes_a_step(preset):
-    settings = training.PRESETS["mapper"][preset]
-    assert settings.get("steps", 0) > 0 or settings.get("minutes", 0) > 0
-    settings = {k: v for k, v in settings.items() if k not in ("minutes", "steps", "batch")}
-    network, log = training.train_mapper(CLIPS[:3], steps=1, batch=1, progress=False, **settings)
-    assert np.isfinite(log[0]["loss"]) and network.steepness == settings.get("steepness", 1)
+    recipe = training.MAPPER_RECIPES[preset]
+    assert recipe.steps or recipe.minutes
+    recipe = replace(recipe, steps=1, batch=1)
+    network, log = training.train_mapper(CLIPS[:3], recipe, progress=False)
+    assert np.isfinite(log[0]["loss"]) and network.config.steepness == recipe.config.steepness
+    assert recipe.config.steepness == (2 if preset == "shipped" else 1)
 
 
 def test_a_damaged_checkpoint_is_one_sentence(tmp_path):
     (tmp_path / "c.pt").write_bytes(b"PK\x03\x04 cut off")
+    recipe = replace(QUICK, steps=1)
     with pytest.raises(InputError, match="cannot resume"):
-        training.train_mapper(
-            CLIPS[:2],
-            TINY,
-            steps=1,
-            batch=2,
-            window=10,
-            checkpoint=tmp_path / "c.pt",
-            progress=False,
-        )
+        training.train_mapper(CLIPS[:2], recipe, checkpoint=tmp_path / "c.pt", progress=False)
     with pytest.raises(InputError, match="budget"):
-        training.train_mapper(CLIPS[:2], TINY, progress=False)
+        training.train_mapper(CLIPS[:2], MapperRecipe(TINY), progress=False)
+
+
+def test_a_generator_that_drew_from_other_clips_is_not_resumed(tmp_path, monkeypatch):
+    interrupt(RUNS["generator"], tmp_path / "c.pt", monkeypatch)
+    with pytest.raises(InputError, match="drew from 5 clips, not 4"):
+        train_some(RUNS["generator"], CLIPS[:4], checkpoint=tmp_path / "c.pt")
+
+
+def test_training_keeps_few_films_in_memory_and_comes_to_all(monkeypatch):
+    """A corpus of many clips: counted are the pictures of whole films that are alive."""
+    alive, most, seen = [], [], set()
+    read = training.training_footage
+
+    def counted(clip, size):
+        footage = read(clip, size)
+        alive.append(weakref.ref(footage.frames))
+        most.append(sum(there() is not None for there in alive))
+        seen.add(clip.name)
+        return footage
+
+    monkeypatch.setattr(training, "training_footage", counted)
+    recipe = GeneratorRecipe(TINY_G, steps=30, batch=2, keep=3, uses=3)
+    options = {"validation": CLIPS[:2], "progress": False}
+    training.train_generator(CLIPS, recipe, **options)
+    assert max(most) <= 3 and len(most) >= 20 and len(seen) >= 18
+
+
+def test_the_same_seed_gives_the_same_batch_as_it_always_did():
+    """Bins by their digest, audio by its sums: of the code as it was before it was taken apart."""
+    bins = Discretizer.fit([clip.Y for clip in CLIPS], 500)
+    data = []
+    for clip in CLIPS:
+        tracks = [bins.encode(clip.Y), bins.encode(clip.Y[::-1].copy())]
+        data.append((torch.from_numpy(clip.A), [torch.from_numpy(track) for track in tracks]))
+    noise = torch.Generator().manual_seed(7)
+    expected = {  # clips have 60 frames
+        40: ("6a82906e79612d51", "7569f103e6553412", "2904aa3ef59bc2f1", 124407.4424, 81215.0953),
+        70: ("2d649478b3c11753", "aad30e3335979586", "140680ccc6867f1e", 33665.4233, 209353.2223),
+    }
+    for window, (*digests, total, squared) in expected.items():
+        A, *whole_numbers = examples.mapper_batch(data, bins, 16, window, noise)
+        assert [digest(x) for x in whole_numbers] == digests
+        assert A.double().sum().item() == pytest.approx(total, rel=1e-6)
+        assert A.double().square().sum().item() == pytest.approx(squared, rel=1e-6)
+
+
+def digest(x: torch.Tensor) -> str:
+    array = x.contiguous().numpy()
+    kind = str(array.dtype).encode() + str(array.shape).encode()
+    return hashlib.sha256(kind + array.tobytes()).hexdigest()[:16]
 
 
 def test_batches_are_shifted_by_one_frame_and_padded(monkeypatch):
@@ -265,7 +371,7 @@ def test_where_something_is_pinned_the_other_expressions_come_from_elsewhere_at_
     monkeypatch.setattr(examples, "HISTORY_NOISE", 0.0)
     bins = Discretizer.fit([clip.Y for clip in CLIPS], 500)
     speed = torch.from_numpy(
-        np.ceil(bins.step / bins.width / 3)[examples.UPPER].clip(1, 500)
+        np.ceil(bins.speed / bins.width / 3)[examples.UPPER].clip(1, 500)
     ).long()
     data = [
         (torch.from_numpy(CLIPS[0].A), [torch.full((60, 23), level)])
@@ -347,24 +453,14 @@ def test_a_sentence_held_out_is_held_out_in_every_voice():
     )
 
 
-def test_of_probes_only_the_first_frames_are_trained_on():
-    clips = [ToyClip(0, T=90), ToyClip(1, T=90)]
-    clips[1].kind = "probe"
-    lengths = [
-        len(frames)
-        for frames, _ in examples.seen_in_training(clips, examples.generator_pairs(clips, 64))
-    ]
-    assert lengths == [90, examples.PROBE_TRAIN]
-
-
 def test_copying_the_source_is_the_generators_zero():
-    network = training.GenerationNetwork(GeneratorConfig(size=64, width=8, keypoints=3)).eval()
-    data = examples.generator_pairs(CLIPS[:2], 64)
+    network = training.GenerationNetwork(TINY_G).eval()
+    data = [examples.read_footage(clip, 64) for clip in CLIPS[:2]]
     figures = training.generator_gain(network, data)
     # noise pictures: two unrelated uniform pictures have MSE 1/6
     assert figures["psnr"] - figures["gain"] == pytest.approx(10 * np.log10(6), abs=0.1)
 
 
 def test_presets_name_every_kind_of_run():
-    assert set(training.PRESETS["generator"]) == {"notebook", "shipped", "paper", "finetune"}
-    assert set(training.PRESETS["mapper"]) == {"notebook", "shipped", "paper", "audio"}
+    assert set(training.GENERATOR_RECIPES) == {"notebook", "shipped", "paper", "finetune"}
+    assert set(training.MAPPER_RECIPES) == {"notebook", "shipped", "paper", "audio"}

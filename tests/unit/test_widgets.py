@@ -1,5 +1,6 @@
 """The Explorer: errors surface, the sweep visits what it says, the flip-book stands alone."""
 
+import html
 import json
 import re
 
@@ -107,13 +108,25 @@ def test_a_domain_that_cannot_be_shown_is_refused(domain):
 
 def test_the_flipbook_stands_alone_and_has_every_picture(tmp_path):
     page = explorer().flipbook(tmp_path / "page.html").read_text()
-    frames = json.loads(re.search(r"const frames = (\[.*?\]), sizes", page).group(1))
+    frames = json.loads(re.search(r"const frames = (\[.*\]), inputs", page).group(1))
     assert [words for _, words in frames] == [
         f"a line to {a}, b {b}" for a in (1, 2, 3) for b in (0, 1)
     ]
     assert len({picture for picture, _ in frames}) == 6
     assert page.count('type="range"') == 2 and "http" not in page
     assert re.search(r'<img[^>]+alt="a line to 1, b 0"', page)
+
+
+def test_words_in_a_flipbook_are_text_and_no_markup(tmp_path):
+    words = "</script><b> & 'it\""
+    named = Explorer(draw, f"{words} {{a}}, {{b}}", a=[1, words], b=[0, 1])
+    named.picture = lambda **params: b"x"
+    page = named.flipbook(tmp_path / "page.html", title=words).read_text()
+    assert "<b>" not in page and page.count("</script>") == 1
+    frames = json.loads(re.search(r"const frames = (\[.*\]), inputs", page).group(1))
+    assert frames[-1][1] == f"{words} {words}, 1"
+    stops = html.unescape(re.search(r'data-stops="([^"]*)"', page).group(1))
+    assert json.loads(stops) == ["1", words]
 
 
 def test_a_flipbook_of_a_large_domain_keeps_to_81_pictures(tmp_path):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+import json
 
 import numpy as np
 import pytest
@@ -73,12 +74,16 @@ def test_the_slopes_are_multiplied_and_nothing_else_changes(mapper, tmp_path):
     assert torch.equal(steep.mask(60)[seen], 4 * M[seen]) and torch.equal(
         torch.isfinite(steep.mask(60)), seen
     )
-    assert steep.steepness == 4 * mapper.steepness and steep.head.weight is mapper.head.weight
+    assert (
+        steep.config.steepness == 4 * mapper.config.steepness
+        and steep.head.weight is mapper.head.weight
+    )
     files = [tmp_path / "plain.safetensors", tmp_path / "steep.safetensors"]
     for path, network in zip(files, (mapper, steep)):
         save_mapper(path, network)
     (plain, notes), (other, others) = map(load_tensors, files)
-    assert float(others.pop("steepness")) == 4 * float(notes.pop("steepness"))
+    config, steeper = json.loads(notes.pop("config")), json.loads(others.pop("config"))
+    assert steeper.pop("steepness") == 4 * config.pop("steepness") and steeper == config
     assert notes == others and plain.keys() == other.keys()
     assert all(torch.equal(plain[name], other[name]) for name in plain)
 

@@ -1,19 +1,32 @@
-"""Sphinx's settings for the course's page: nothing runs, nothing is loaded from the network,
-formulas are MathML."""
+"""Sphinx's settings for the course's page.
 
+No notebook runs, nothing is loaded from the network, formulas are MathML, the package's pages come
+from its docstrings.
+"""
+
+import os
 import sys
 from pathlib import Path
 
 from docutils.nodes import SkipNode
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools/
+TOOLS = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(TOOLS), str(TOOLS.parent)]  # this tree's package, not another installed one
+os.environ["NUMBA_DISABLE_JIT"] = "1"  # compiled functions keep their signature and docstring
+import site_api  # noqa: E402
 from formulas import mathml  # noqa: E402
+from sphinx.ext import autosummary  # noqa: E402
 
 project = html_title = "dirfa_edu"
 author = "The dirfa_edu authors"
 copyright = "the dirfa_edu authors; code MIT, text, pictures and data CC BY 4.0"
 language = "en"
-extensions = ["myst_nb"]
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+]
 smartquotes = False
 exclude_patterns = []
 
@@ -24,8 +37,17 @@ myst_enable_extensions = ["dollarmath", "amsmath"]
 myst_dmath_double_inline = True
 myst_heading_anchors = 3
 
+autodoc_member_order = "bysource"
+autodoc_inherit_docstrings = False
+autodoc_preserve_defaults = True
+# a summary does not end with these
+autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.", "Fig.")
+python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 88
+add_module_names = False
+
 html_theme = "sphinx_book_theme"
-templates_path = ["templates"]
+templates_path = [str(TOOLS / "page" / "templates")]  # autosummary would look beside the sources
 html_static_path = ["static"]
 html_favicon = "static/favicon.svg"
 html_css_files = ["course.css"]
@@ -60,6 +82,11 @@ def display(translator, node):
     raise SkipNode
 
 
+def docstring(app, what, name, thing, options, lines):
+    lines[:] = site_api.docstring(name, "\n".join(lines)).splitlines()
+
+
 def setup(app):
     app.add_html_math_renderer("mathml", (inline, None), (display, None))
+    app.connect("autodoc-process-docstring", docstring)
     return {"parallel_read_safe": True}
