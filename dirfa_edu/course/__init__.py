@@ -1,2 +1,1 @@
-"""The teaching machinery: widgets, explorers, checks of the exercises, grading, the user study, the
-paper ledger."""
+"""The teaching machinery: widgets, explorers, checks, grading, the user study, the ledger."""

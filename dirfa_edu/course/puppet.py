@@ -215,12 +215,12 @@ def picture_jpeg(picture: np.ndarray) -> bytes:
 
 
 class Puppet:
-    """A digital actor that answers 23 sliders while they move. Notebooks: 01_features,
-    05_generator.
+    """A digital actor that answers 23 sliders while they move.
 
     With `generated` the generation network moves the actor's portrait, and the actor itself is
     shown beside it: that is the truth. Arrow keys move a slider that has the focus, Tab goes to the
     next. `error` keeps what went wrong last, or None. Raises InputError for an unknown actor.
+    Notebook: 01_features, 05_generator.
 
     >>> puppet = Puppet("iris")
     >>> puppet.sliders["AU12"].value = 3

@@ -1,2 +1,1 @@
-"""What was measured: trials, tables, figures and claims of the paper, and report cards of the
-networks."""
+"""What was measured: trials, tables, claims and figures of the paper, and cards of the networks."""

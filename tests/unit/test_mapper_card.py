@@ -154,7 +154,7 @@ def test_calibration_sorts_frames_by_the_laws_probability(monkeypatch):
         def truth(self):
             return {"events": {"smile": p}}
 
-    monkeypatch.setattr(mapper_card, "generate", lambda *settings: Y)
+    monkeypatch.setattr(mapper_card, "generate", lambda *settings, engine: Y)
     rows = mapper_card.calibration(None, [Clip()], samples=50)["smile"]
     assert rows[:, 2].tolist() == [100] * 4
     assert np.allclose(rows[:, 0], [0.125, 0.375, 0.625, 0.875], atol=0.05)
@@ -164,7 +164,7 @@ def test_calibration_sorts_frames_by_the_laws_probability(monkeypatch):
 def test_each_clip_is_drawn_with_noise_of_its_own(monkeypatch):
     drawn = []
 
-    def generate(mapper, A, samples, seed):
+    def generate(mapper, A, samples, seed, engine):
         drawn.append(np.random.default_rng(seed).random((samples, 40, 23)).astype(np.float32))
         return drawn[-1]
 

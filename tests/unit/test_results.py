@@ -66,15 +66,21 @@ def test_a_verdict_by_hand():
 
 
 def test_trials_were_made_with_what_is_shipped():
+    """None would be trained again: `run_trial` finds each with the recipe that it asks for."""
     train, test = trials.sample_clips(trials.SCALES["laptop"].clips)
-    generator, mapper = (trials.digest(load_pretrained(name)) for name in ("generator", "mapper"))
-    files = sorted((FOLDER / "runs").glob("*.json"))
-    assert len(files) == 9 * 5 + 5 + 1
-    for file in files:
-        recipe = json.loads(file.read_text())["recipe"]
-        assert recipe["generator"] == generator and recipe.get("mapper", mapper) == mapper
-        assert recipe["train"] == [clip.name for clip in train]
-        assert recipe["test"] == [clip.name for clip in test]
+    generator = load_pretrained("generator")
+    setup = trials.Setup("laptop", train, test, FOLDER / "runs", generator)
+    wanted = [
+        (variant, seed) for variant in (*trials.VARIANTS, trials.SUBJECT) for seed in range(5)
+    ]
+    wanted.append((trials.UNTRAINED, 0))
+    files = {file.stem: file for file in (FOLDER / "runs").glob("*.json")}
+    assert set(files) == {trials.stem(variant, seed, "laptop") for variant, seed in wanted}
+    for variant, seed in wanted:
+        recipe = trials.recipe_of(variant, seed, setup)
+        assert recipe["train"] and recipe["test"] and recipe["generator"]
+        file = files[trials.stem(variant, seed, "laptop")]
+        assert trials.stored_trial(file, recipe) is not None, file.name
 
 
 def test_the_row_of_the_shipped_weights_is_measured_again():

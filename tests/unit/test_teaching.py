@@ -59,6 +59,10 @@ def pages():
     return tool("build_class").slide_pages("owner/name")
 
 
+def common_errors():
+    return tool("common_errors").common_errors(tool("build_class").chapters())
+
+
 @pytest.fixture(scope="module")
 def student(tmp_path_factory):
     """The student zip."""
@@ -144,11 +148,8 @@ def test_the_same_tree_gives_the_same_bytes(student, tmp_path):
 def test_the_order_of_files_does_not_matter(tmp_path):
     build = tool("build_class")
     for name in ("one.zip", "two.zip"):
-        files = build.instructor_files(
-            build.slide_pages("owner/name"),
-            tool("common_errors").common_errors(build.chapters()),
-            "links",
-        )
+        slides = build.slide_pages("owner/name")
+        files = build.instructor_files(slides, common_errors(), "links")
         if name == "two.zip":
             files = dict(reversed(files.items()))
         build.write_zip(tmp_path / name, files)
@@ -207,9 +208,7 @@ def test_a_fresh_unzip_runs_the_first_cells_of_a_chapter(student, tmp_path):
 
 def test_the_instructor_zip_holds_solved_notebooks_whose_players_work(pages, tmp_path):
     build = tool("build_class")
-    files = build.instructor_files(
-        pages, tool("common_errors").common_errors(build.chapters()), "links"
-    )
+    files = build.instructor_files(pages, common_errors(), "links")
     solved = {name for name in files if name.endswith(".ipynb")}
     assert solved == {f"notebooks/instructor/{name}.ipynb" for name in CHAPTERS}
     assert {name for name in files if name.endswith(".html")} == {
@@ -319,7 +318,7 @@ def test_what_is_said_between_two_slides_is_in_the_notes_but_no_solution():
 
 
 def test_each_exercise_has_its_common_errors_and_a_question_for_each():
-    errors = tool("common_errors").common_errors(tool("build_class").chapters())
+    errors = common_errors()
     sections = dict(
         re.findall(r"^### `(\w+)`\n(.*?)(?=^###? |\Z)", errors, re.DOTALL | re.MULTILINE)
     )
