@@ -8,16 +8,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CHAPTERS = [
-    "00_tour",
-    "01_features",
-    "02_discretization",
-    "03_biased_mask",
-    "04_mapper",
-    "05_generator",
-    "06_evaluation",
-    "07_your_own_face",
-]
+CHAPTERS = sorted(path.stem for path in (ROOT / "notebooks" / "src").glob("[0-9]*.py"))
 sys.path.insert(0, str(ROOT / "tools"))
 import build_notebooks  # noqa: E402
 import report  # noqa: E402
@@ -38,6 +29,13 @@ def read(name, folder="notebooks"):
 
 def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_every_source_is_built_for_students_and_for_instructors():
+    assert len(CHAPTERS) >= 8
+    for folder in ("notebooks", "notebooks/instructor"):
+        built = sorted(path.stem for path in (ROOT / folder).glob("*.ipynb"))
+        assert built == CHAPTERS, folder
 
 
 def test_every_code_cell_was_run_without_an_error(chapter):
