@@ -150,14 +150,12 @@ def faults(page, where):
 
 def drag(page, slider, share, steps=6):
     """Take a slider's handle by mouse to a share of its track."""
-    track, knob = (
-        slider.locator(each).bounding_box() for each in (".noUi-target", "[role=slider]")
-    )
+    track = slider.locator(".noUi-target").bounding_box()
+    knob = slider.locator("[role=slider]").bounding_box()
+    x, y = track["x"] + share * track["width"], track["y"] + track["height"] / 2
     page.mouse.move(knob["x"] + knob["width"] / 2, knob["y"] + knob["height"] / 2)
     page.mouse.down()
-    page.mouse.move(
-        track["x"] + share * track["width"], track["y"] + track["height"] / 2, steps=steps
-    )
+    page.mouse.move(x, y, steps=steps)
     page.mouse.up()
 
 

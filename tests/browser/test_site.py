@@ -51,11 +51,10 @@ def move_the_flipbook(page):
     frame = page.locator("iframe.flipbook")
     frame.scroll_into_view_if_needed()
     book = page.frame_locator("iframe.flipbook")
-    slider, picture, words = (
-        book.locator("input").first,
-        book.locator("#picture"),
-        book.locator("#words"),
-    )
+    slider = book.locator("input").first
+    picture = book.locator("#picture")
+    words = book.locator("#words")
+
     expect(words).to_contain_text("tau 50")
     first = picture.get_attribute("src")
     slider.focus()

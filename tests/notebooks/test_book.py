@@ -153,10 +153,9 @@ def test_the_clip_is_what_the_course_says_of_it():
 
 def test_each_row_of_the_notation_is_true():
     colours = {}
-    clip, mapper, G = (
-        Corpus()[CHAPTER_CLIP],
-        *map(dirfa_edu.load_pretrained, ("mapper", "generator")),
-    )
+    clip = Corpus()[CHAPTER_CLIP]
+    mapper = dirfa_edu.load_pretrained("mapper")
+    G = dirfa_edu.load_pretrained("generator")
     config, T = mapper.config, len(clip.features())
     D, H = config.bins, config.heads
     here = {

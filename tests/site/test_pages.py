@@ -168,10 +168,8 @@ def test_pages_are_described(pages):
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
 def test_a_chapter_shows_what_its_notebook_shows(chapter, pages):
-    page, notebook = (
-        pages[f"notebooks/{chapter}.html"],
-        nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", 4),
-    )
+    page = pages[f"notebooks/{chapter}.html"]
+    notebook = nbformat.read(ROOT / "notebooks" / f"{chapter}.ipynb", 4)
     prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     assert len(page.all("details")) >= prose.count("<details") > 0

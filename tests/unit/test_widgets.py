@@ -75,9 +75,8 @@ def test_the_film_button_plays_what_the_setting_gives(tmp_path):
         write_mp4(tmp_path / "film.mp4", np.zeros((3, 16, 16, 3), np.uint8))
         return tmp_path / "film.mp4"
 
-    slider, _, _, button, stage, _ = (
-        Explorer(draw, "a {a}", film=film, a=[1, 2]).controls().children
-    )
+    explorer = Explorer(draw, "a {a}", film=film, a=[1, 2])
+    slider, _, _, button, stage, _ = explorer.controls().children
     slider.value = 2
     assert not stage.children and button.description == "Film"
     button.click()
