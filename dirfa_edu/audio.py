@@ -74,35 +74,14 @@ def frame_count(samples: int) -> int:
     return -(-samples // SAMPLES_PER_FRAME)
 
 
-def mel_of(hz: np.ndarray) -> np.ndarray:
-    """Frequencies in Hz on the ear's ruler (Slaney's mel scale): even to 1000 Hz, logarithmic above."""
-    return np.where(hz < 1000, hz * 3 / 200, 15 + 27 * np.log(hz / 1000) / np.log(6.4))
-
-
-def hz_of(mel: np.ndarray) -> np.ndarray:
-    """The inverse of `mel_of`.
-
-    >>> hz_of(mel_of(np.array([200.0, 1000.0, 6400.0]))).round(6)
-    array([ 200., 1000., 6400.])
-    """
-    return np.where(mel < 15, mel * 200 / 3, 1000 * np.exp((mel - 15) * np.log(6.4) / 27))
-
-
 @lru_cache(maxsize=1)
 def mel_filters() -> np.ndarray:
-    """The mel filter bank: float32 (20, 641), triangles of area 1 between 125 and 7600 Hz.
+    """The mel filter bank: float32 (20, 641), 125-7600 Hz."""
+    import librosa
 
-    By hand, for importing librosa would take a second of every run; equal to `librosa.filters.mel`
-    to the last bit, by test. Notebook: 01_features.
-    """
-    lowest, highest = mel_of(np.array([125.0, 7600.0]))
-    corners = hz_of(np.linspace(lowest, highest, N_MELS + 2))  # (22,) in Hz
-    low, top, high = corners[:-2, None], corners[1:-1, None], corners[2:, None]  # (20, 1) each
-    hz = np.fft.rfftfreq(N_FFT, 1 / SAMPLE_RATE)  # (641,)
-    rising, falling = (hz - low) / (top - low), (high - hz) / (high - top)
-    triangles = np.minimum(rising, falling).clip(0)  # (20, 641)
-    # rounded where librosa rounds: shipped networks were trained on these numbers
-    return (triangles.astype(np.float32) * (2 / (high - low))).astype(np.float32)
+    return librosa.filters.mel(
+        sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=125, fmax=7600
+    ).astype(np.float32)
 
 
 @lru_cache(maxsize=1)
