@@ -400,7 +400,7 @@ def png(fig, dpi: int = DPI) -> bytes:
 def jpeg(fig, dpi: int = DPI) -> bytes:
     """The figure as JPEG bytes: a quarter of the PNG where faces fill it. Film strips are shown so."""
     fig.savefig(
-        raw := io.BytesIO(), format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": 74}
+        raw := io.BytesIO(), format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": 85}
     )
     return raw.getvalue()
 
