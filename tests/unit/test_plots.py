@@ -48,8 +48,9 @@ def every_figure(samples):
 
 def test_every_figure_is_a_small_png_and_the_same_png_twice(samples):
     first = [plots.png(fig) for fig in every_figure(samples)]
-    assert max(len(one) for one in first) < 60_000
-    assert min(Image.open(io.BytesIO(one)).size[0] for one in first) > 100
+    # the largest is a strip of noise, which no film is; a chapter has about 15 figures in 1.5 MB
+    assert max(len(one) for one in first) < 150_000
+    assert min(Image.open(io.BytesIO(one)).size[0] for one in first) > 300
     assert plots.png(plots.animation_lines(samples)) == plots.png(plots.animation_lines(samples))
 
 
