@@ -379,7 +379,7 @@ def png(fig, dpi: int = DPI) -> bytes:
 def jpeg(fig, dpi: int = DPI) -> bytes:
     """A figure as JPEG bytes: a quarter of the PNG where faces fill it, as in film strips."""
     raw = io.BytesIO()
-    fig.savefig(raw, format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": 74})
+    fig.savefig(raw, format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": 85})
     return raw.getvalue()
 
 
