@@ -22,7 +22,10 @@ AU_NUMBERS = [1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45]
 AUS = [f"AU{n:02d}" for n in AU_NUMBERS]
 POSES = ["pose_Rx", "pose_Ry", "pose_Rz", "pose_Tx", "pose_Ty", "pose_Tz"]
 ATTRIBUTES = AUS + POSES
+N_AUS = len(AUS)  # 17
 N_ATTRIBUTES = len(ATTRIBUTES)  # 23
+ROTATION = slice(N_AUS, N_AUS + 3)  # pitch, yaw, roll among the 23 columns
+TRANSLATION = slice(N_AUS + 3, N_ATTRIBUTES)
 AU_RANGE = (0.0, 5.0)
 
 
