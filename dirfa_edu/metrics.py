@@ -93,7 +93,8 @@ def embeddings(frames: np.ndarray) -> np.ndarray:
     face is found."""
     import torch
 
-    from .faces.vision import face_chips, landmarks, load_face_resnet
+    from .faces.identity import load_face_resnet
+    from .faces.vision import face_chips, landmarks
 
     frames = np.asarray(frames)
     with torch.no_grad():
@@ -167,10 +168,10 @@ def _unit(L: np.ndarray, per_eyes: bool) -> float:
 
 
 def _mouth(L: np.ndarray) -> np.ndarray:
-    from .faces.vision import MOUTH
+    from .faces.vision import MOUTH_POINTS
 
     L = np.asarray(L, np.float64)
-    places = {468: MOUTH, 68: MOUTH_68, 20: list(range(20))}
+    places = {468: MOUTH_POINTS, 68: MOUTH_68, 20: list(range(20))}
     if L.ndim != 3 or L.shape[1] not in places:
         raise InputError(f"landmarks are (frames, 468, 68 or 20 points, 2 or 3), not {L.shape}")
     return L[:, places[L.shape[1]]]

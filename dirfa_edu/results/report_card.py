@@ -22,8 +22,7 @@ from ..faces.vision import extract
 from ..files import InputError, atomic_path
 from ..metrics import HUMAN_EBR, UNITS, acd_pairwise, diversity, ebr, jitter
 from ..plots import jpeg, png
-from .syncnet import PublishedSyncNet, face_crops, load_published
-from .syncnet import distances as published_distances
+from .syncnet import PublishedSyncNet, face_crops, load_published, published_distances
 
 FILMS, SOUNDS = (".mp4", ".webm", ".mov"), (".wav", ".flac", ".ogg", ".mp3")
 LARGEST = 8_000_000  # bytes of a film that is put into the page; a larger one is pointed to

@@ -37,7 +37,7 @@ from dirfa_edu.course import checks, explorers
 from dirfa_edu import column, data_path, generator, load_pretrained, losses, metrics, plots
 from dirfa_edu import examples, training
 from dirfa_edu.course import puppet
-from dirfa_edu.faces import vision
+from dirfa_edu.faces import geometry, identity
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)  # switched on where something learns
@@ -188,7 +188,7 @@ print("a positive pitch moves it down (y > 0):", (rotation_by_hand(0.3, 0, 0) @ 
 angles = torch.tensor([[0.2, -0.4, 0.1]])
 torch.testing.assert_close(generator.rotation(angles)[0].double(), torch.from_numpy(rotation_by_hand(0.2, -0.4, 0.1)),
                            atol=1e-6, rtol=0)
-head = vision.canonical_face()["vertices"]  # (468, 3) mm
+head = geometry.canonical_face()["vertices"]  # (468, 3) mm
 fig, axes = plots.new(1, 4, width=7, height=1.9)
 for ax, (name, a) in zip(axes, {"neutral": (0, 0, 0), "pitch 0.4": (0.4, 0, 0), "yaw 0.6": (0, 0.6, 0),
                                 "roll 0.3": (0, 0, 0.3)}.items()):
@@ -317,7 +317,7 @@ for name, other in (("shifted", shifted), ("grey", grey)):
 # shifted stripes. The paper's $\phi$ is VGG; ours is a face recognition network, which may be shipped. On faces:
 
 # %%
-phi = vision.load_face_resnet()
+phi = identity.load_face_resnet()
 blurred = F.avg_pool2d(F.pad(I_tgt, [2] * 4, "reflect"), 5, stride=1)
 mouth = I_tgt.clone()
 mouth[..., 72:104, 40:88] = I_src[..., 72:104, 40:88]
