@@ -16,25 +16,25 @@ from .animation import FPS
 from .files import InputError
 
 SAMPLE_RATE = 16000
-N_FFT = 1280
-HOP = 160
+N_FFT = 1280  # samples of one mel frame
+HOP = 160  # samples from one mel frame to the next
 N_MELS = 20
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS  # 640
 MELS_PER_FRAME = SAMPLES_PER_FRAME // HOP  # 4
 WINDOW = 20  # mel frames in one feature window
 BEFORE = 8  # of which this many start before the frame does
 LEVEL = 0.1  # root mean square every recording is brought to
-NO_AUDIO = (
-    -1.0
-)  # a feature row of this value says "not heard"; real features are 0..1, and silence is 0
+# a feature row of this value says "not heard"; real features are 0..1, and silence is 0
+NO_AUDIO = -1.0
+LOWEST, HIGHEST = 125, 7600  # Hz, of the mel filters
+FLOOR = 100  # decibels between the loudest sound and what counts as silence
 
 
 def load(path: str | Path, sr: int = SAMPLE_RATE) -> np.ndarray:
-    """Load a sound file -> float32 (N,) mono at `sr` Hz. Stereo is averaged, other rates are
-    resampled.
+    """Load a sound file -> float32 (N,) mono at `sr` Hz.
 
-    Raises InputError for a missing, unreadable, empty or silent file, or one with values that are
-    not numbers.
+    Stereo is averaged, other rates are resampled. Raises InputError for a missing, unreadable,
+    empty or silent file, or one with values that are not numbers.
     Paper: 4.1. Notebook: 01_features.
     """
     import soundfile
@@ -49,13 +49,15 @@ def load(path: str | Path, sr: int = SAMPLE_RATE) -> np.ndarray:
         raise InputError(
             f"{path} is not a sound file that can be read: give a wav, flac, ogg or mp3 file"
         ) from error
+
     if len(samples) == 0:
         raise InputError(f"{path} has no samples: record it again")
     if not np.isfinite(samples).all():
         raise InputError(
             f"{path} has samples that are not numbers (NaN or infinite): export it again"
         )
-    wave = samples.mean(axis=1)
+
+    wave = samples.mean(axis=1)  # (N,)
     if rate != sr:
         wave = soxr.resample(wave, rate, sr).astype(np.float32)
     if len(wave) < SAMPLES_PER_FRAME // 2:
@@ -79,9 +81,10 @@ def mel_filters() -> np.ndarray:
     """The mel filter bank: float32 (20, 641), 125-7600 Hz."""
     import librosa
 
-    return librosa.filters.mel(
-        sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=125, fmax=7600
-    ).astype(np.float32)
+    filters = librosa.filters.mel(
+        sr=SAMPLE_RATE, n_fft=N_FFT, n_mels=N_MELS, fmin=LOWEST, fmax=HIGHEST
+    )
+    return filters.astype(np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -91,16 +94,16 @@ def hann() -> np.ndarray:
 
 
 def mel_frame(samples: np.ndarray) -> np.ndarray:
-    """1280 samples -> 20 log-mel values in 0..1: Fourier amplitude, mel filters, decibels with a
-    floor of -100.
+    """1280 samples -> 20 log-mel values in 0..1.
 
-    One frame at a time and never a whole file at once, so that a stream gives the same numbers to
-    the last bit.
+    Fourier amplitude, mel filters, decibels with a floor of -100. One frame at a time and never a
+    whole file at once, so that a stream gives the same numbers to the last bit.
     Paper: 4.1. Notebook: 01_features.
     """
     amplitude = np.abs(np.fft.rfft(samples * hann()))  # (641,)
-    decibel = 20 * np.log10(np.maximum(1e-5, mel_filters() @ amplitude)) - 20
-    return ((decibel + 100) / 100).clip(0, 1).astype(np.float32)
+    mel = np.maximum(1e-5, mel_filters() @ amplitude)  # (20,)
+    decibel = 20 * np.log10(mel) - 20  # a mel of 10 is the loudest
+    return ((decibel + FLOOR) / FLOOR).clip(0, 1).astype(np.float32)
 
 
 def log_mel(wave: np.ndarray, gain: float | None = None) -> np.ndarray:
@@ -116,23 +119,21 @@ def log_mel(wave: np.ndarray, gain: float | None = None) -> np.ndarray:
     wave = np.asarray(wave, np.float32)
     gain = loudness_gain(wave) if gain is None else gain
     padded = np.pad(wave * np.float32(gain), N_FFT // 2)
-    return np.stack(
-        [mel_frame(padded[HOP * m : HOP * m + N_FFT]) for m in range(1 + len(wave) // HOP)], axis=1
-    )
+    starts = HOP * np.arange(1 + len(wave) // HOP)
+    return np.stack([mel_frame(padded[s : s + N_FFT]) for s in starts], axis=1)  # (20, M)
 
 
 def loudness_gain(wave: np.ndarray) -> float:
     """The factor that brings a wave to RMS 0.1."""
-    return LEVEL / max(float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))), 1e-6)
+    rms = float(np.sqrt(np.mean(np.square(wave, dtype=np.float64))))
+    return LEVEL / max(rms, 1e-6)
 
 
 def frame_features(wave: np.ndarray, fps: int = FPS, gain: float | None = None) -> np.ndarray:
-    """Audio features A of 16 kHz speech: float32 (T, 400), one window of 20 mel frames x 20 mels
-    per video frame.
+    """Audio features A of 16 kHz speech: float32 (T, 400), one window per video frame.
 
-    Row t holds mel frames 4t-8 .. 4t+11 one after the other (time-major), edges repeated. T =
-    ceil(N / 640).
-    Raises InputError for another frame rate than 25.
+    Row t holds 20 mel frames of 20 mels, 4t-8 .. 4t+11, one after the other (time-major), edges
+    repeated. T = ceil(N / 640). Raises InputError for another frame rate than 25.
     Paper: 4.1 ("the target frame time-step in the middle"). Notebook: 01_features.
 
     >>> frame_features(np.sin(np.arange(16000) * 0.1)).shape
@@ -148,43 +149,49 @@ def frame_features(wave: np.ndarray, fps: int = FPS, gain: float | None = None) 
 
 def mel_windows(mel: np.ndarray, frames: range) -> np.ndarray:
     """The windows of some video frames, cut from mel frames (M, 20) -> (n, 400), edges repeated."""
-    # (n, 20)
-    index = MELS_PER_FRAME * np.array(frames, int)[:, None] + np.arange(-BEFORE, WINDOW - BEFORE)
-    # (n, 400)
-    return np.ascontiguousarray(
-        mel[index.clip(0, len(mel) - 1)].reshape(len(index), WINDOW * N_MELS)
-    )
+    first = MELS_PER_FRAME * np.array(frames, int)[:, None] - BEFORE  # (n, 1)
+    index = (first + np.arange(WINDOW)).clip(0, len(mel) - 1)  # (n, 20)
+    windows = mel[index]  # (n, 20, 20)
+    return np.ascontiguousarray(windows.reshape(len(index), WINDOW * N_MELS))  # (n, 400)
 
 
 class FeatureStream:
     """`frame_features` for speech that arrives in pieces: feed what there is, finish at the end.
 
     A window reaches 0.15 s beyond the start of its frame, so that is how late a frame comes out.
-    `gain` stands for the loudness of the whole file, which a stream cannot know. Notebook:
-    01_features.
+    `gain` stands for the loudness of the whole file, which a stream cannot know.
+    Notebook: 01_features.
 
     >>> wave = np.sin(np.arange(5000) * 0.1)
     >>> stream = FeatureStream(gain=loudness_gain(wave))
     >>> pieces = [stream.feed(wave[:1700]), stream.feed(wave[1700:]), stream.finish()]
-    >>> [len(piece) for piece in pieces], bool((np.concatenate(pieces) == frame_features(wave)).all())
-    ([0, 5, 3], True)
+    >>> [len(piece) for piece in pieces]
+    [0, 5, 3]
+    >>> bool((np.concatenate(pieces) == frame_features(wave)).all())
+    True
     """
 
     def __init__(self, gain: float = 1.0) -> None:
-        self.gain, self.samples, self.frames, self.finished = np.float32(gain), 0, 0, False
+        self.gain = np.float32(gain)
+        self.samples = 0  # heard so far
+        self.frames = 0  # given out so far
+        self.finished = False
         self.tail = np.zeros(N_FFT // 2, np.float32)  # samples whose mel frame is not yet complete
-        # mel frames, but for those no longer needed
-        self.mel, self.dropped = np.zeros((0, N_MELS), np.float32), 0
+        self.mel = np.zeros((0, N_MELS), np.float32)  # mel frames that are still needed
+        self.dropped = 0  # mel frames before them
 
     def feed(self, samples: np.ndarray) -> np.ndarray:
-        """The next samples (any number, also none) -> the windows (n, 400) that are complete by
-        now."""
+        """The next samples (any number, also none) -> the windows (n, 400) complete by now."""
         if self.finished:
             raise InputError("this stream is finished: start a new one")
         samples = np.asarray(samples, np.float32).ravel()
         self.samples += len(samples)
         self._hear(samples * self.gain)
-        return self._windows((self.dropped + len(self.mel) - WINDOW + BEFORE) // MELS_PER_FRAME + 1)
+
+        # of the last frame whose window is full; it ends WINDOW - BEFORE after the frame's start
+        heard = self.dropped + len(self.mel)
+        last = (heard - WINDOW + BEFORE) // MELS_PER_FRAME
+        return self._windows(last + 1)
 
     def finish(self) -> np.ndarray:
         """The windows (n, 400) of the last frames, which reach beyond the end."""
@@ -194,6 +201,7 @@ class FeatureStream:
         return self._windows(frame_count(self.samples))
 
     def _hear(self, samples: np.ndarray) -> None:
+        """Make all mel frames that samples complete."""
         self.tail = np.concatenate([self.tail, samples])
         n = max(0, (len(self.tail) - N_FFT) // HOP + 1)
         new = [mel_frame(self.tail[HOP * m : HOP * m + N_FFT]) for m in range(n)]
@@ -201,10 +209,14 @@ class FeatureStream:
         self.tail = self.tail[HOP * n :]
 
     def _windows(self, ready: int) -> np.ndarray:
+        """Windows of the frames up to `ready`; then forget mel frames that no later one needs."""
         frames = range(self.frames, max(ready, self.frames))
-        first = self.dropped // MELS_PER_FRAME
+        first = self.dropped // MELS_PER_FRAME  # the video frame that self.mel begins with
         out = mel_windows(self.mel, range(frames.start - first, frames.stop - first))
         self.frames = frames.stop
-        spare = max(0, self.frames - BEFORE // MELS_PER_FRAME - first) * MELS_PER_FRAME
-        self.mel, self.dropped = self.mel[spare:], self.dropped + spare
+
+        needed_from = self.frames - BEFORE // MELS_PER_FRAME
+        spare = max(0, needed_from - first) * MELS_PER_FRAME
+        self.mel = self.mel[spare:]
+        self.dropped += spare
         return out

@@ -174,10 +174,10 @@ def _unit(L: np.ndarray, per_eyes: bool) -> float:
 
 def _mouth(L: np.ndarray) -> np.ndarray:
     """The 20 points of the mouth of landmarks (T, n, 2 or 3)."""
-    from .faces.vision import MOUTH
+    from .faces.vision import MOUTH_POINTS
 
     L = np.asarray(L, np.float64)
-    places = {468: MOUTH, 68: MOUTH_68, 20: list(range(20))}
+    places = {468: MOUTH_POINTS, 68: MOUTH_68, 20: list(range(20))}
     if L.ndim != 3 or L.shape[1] not in places:
         raise InputError(f"landmarks are (frames, 468, 68 or 20 points, 2 or 3), not {L.shape}")
     return L[:, places[L.shape[1]]]

@@ -136,3 +136,26 @@ def film_strip(
         frames = np.linspace(0, T - 1, columns).round().astype(int).tolist()
     rows = [np.concatenate([stack[t] for t in frames], axis=1) for stack in stacks]
     return np.concatenate(rows, axis=0)
+
+
+def read_sound(path: str | Path, sr: int = SAMPLE_RATE) -> np.ndarray:
+    """The sound of a film or m4a file: mono float32 (N,) at `sr` Hz, the pictures are not decoded.
+
+    Raises InputError for a file that cannot be read or has no sound.
+    """
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.audio:
+                raise InputError(
+                    f"{path} has no sound track: put a wav of the same name beside its CSV"
+                )
+            resampler = av.AudioResampler("flt", "mono", sr)
+            pieces = []
+            for frame in container.decode(audio=0):
+                pieces += [piece.to_ndarray()[0] for piece in resampler.resample(frame)]
+            pieces += [piece.to_ndarray()[0] for piece in resampler.resample(None)]
+    except av.FFmpegError as error:
+        raise InputError(f"{path} is not a film or sound that can be read ({error})") from error
+    return np.concatenate(pieces).astype(np.float32)

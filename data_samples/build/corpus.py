@@ -25,14 +25,15 @@ from tqdm import tqdm
 from dirfa_edu.actors.actor import neck_translation
 from dirfa_edu.actors.looks import CAST
 from dirfa_edu.animation import ATTRIBUTES, FPS, POSE, write_openface
-from dirfa_edu.audio import SAMPLE_RATE, frame_count
-from dirfa_edu.data import corpus as corpora
+from dirfa_edu.audio import SAMPLE_RATE, frame_count, load
+from dirfa_edu.data.corpus import Clip
+from dirfa_edu.data.integrity import fingerprint
 from dirfa_edu.files import atomic_path
 from dirfa_edu.video import read_mp4, write_mp4
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SIZE = 128
-FRAMES_OF_PROBE = 90  # the first corpora.PROBE_TRAIN of them are for training
+FRAMES_OF_PROBE = 90  # the first PROBE_TRAIN (of corpus.py) of them are for training
 DRAWS = {"train": 2, "test": 8}  # further faces for the same sound
 MARGINAL_DRAWS = 1000
 FILMED_PER_TRAIN_ACTOR = 2
@@ -178,7 +179,7 @@ def make_film(out: pathlib.Path, row: dict) -> str:
     path = out / f"video/{row['clip']}.mp4"
     if not path.exists():
         actor = Actor(row["actor"])
-        wave = corpora.sound.load(ROOT / row["audio"]) if row["audio"] else None
+        wave = load(ROOT / row["audio"]) if row["audio"] else None
         frames = (actor.render(y, size=SIZE) for y in clean_track(row, out))
         write_mp4(path, frames, wave, SAMPLE_RATE, crf=14 if row["kind"] == "probe" else 17)
     return row["clip"]
@@ -199,19 +200,19 @@ def write_manifest(rows: list[dict], out: pathlib.Path) -> None:
                 if spoken
                 else FRAMES_OF_PROBE * SAMPLE_RATE // FPS
             )
-            clip = corpora.Clip(
+            clip = Clip(
                 row["clip"],
                 row["split"],
-                audio=ROOT / row["audio"] if spoken else None,
-                csv=out / row["csv"],
-                video=film if film.exists() else None,
-                phone_file=ROOT / f"phones/{row['clip']}.json" if spoken else None,
-                truth_file=out / f"truth/{row['clip']}.npz" if spoken else None,
+                audio=str(ROOT / row["audio"]) if spoken else None,
+                csv=str(out / row["csv"]),
+                video=str(film) if film.exists() else None,
+                phone_file=str(ROOT / f"phones/{row['clip']}.json") if spoken else None,
+                truth_file=str(out / f"truth/{row['clip']}.npz") if spoken else None,
             )
             row.update(
                 seconds=round(samples / SAMPLE_RATE, 3),
                 frames=frame_count(samples),
-                sha256=corpora.fingerprint(clip),
+                sha256=fingerprint(clip),
             )
             table.writerow(row)
 

@@ -33,8 +33,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from dirfa_edu.actors.actor import neck_translation
-from dirfa_edu.animation import ATTRIBUTES, FPS, LIPS, POSE, column
-from dirfa_edu.data.corpus import observed_events
+from dirfa_edu.animation import ATTRIBUTES, FPS, LIPS, POSE, column, observed_events
 
 STEPS = 8  # of 5 ms in a frame
 RATE = FPS * STEPS
@@ -317,7 +316,7 @@ def measure(Y: np.ndarray, seed: int) -> np.ndarray:
 
 
 def event_marginals(phones: list, seconds: float, style: Style, draws: int, seed: int = 0) -> dict:
-    """P(event is seen in frame t | phones) for every event of `corpus.observed_events`: {name:
+    """P(event is seen in frame t | phones) for every event of `animation.observed_events`: {name:
     float32 (T,)}.
 
     Counted over `draws` independent draws, so its standard error is at most .5 / sqrt(draws).

@@ -31,10 +31,9 @@ from tqdm import tqdm
 
 from dirfa_edu.actors.actor import Actor, neck_translation
 from dirfa_edu.actors.looks import CAST
-from dirfa_edu.animation import ATTRIBUTES, FPS, POSE, column
-from dirfa_edu.data.corpus import Corpus, observed_events
-from dirfa_edu.faces import vision
-from dirfa_edu.faces.geometry import pose_from_landmarks
+from dirfa_edu.animation import ATTRIBUTES, FPS, POSE, column, observed_events
+from dirfa_edu.data.corpus import Corpus
+from dirfa_edu.faces import geometry, vision
 from dirfa_edu.files import atomic_path
 
 # three of train, three of test; every ancestry, both sexes
@@ -59,7 +58,7 @@ PARTS = {
     "mouth corners": ([61, 291], [48, 54]),
     "chin": ([148, 152, 377], [7, 8, 9]),
 }
-EXACT_MESH = [33, 133, 362, 263, *vision.MOUTH]  # FaceMesh's names of the exact points below
+EXACT_MESH = [33, 133, 362, 263, *vision.MOUTH_POINTS]  # FaceMesh's names of the exact points below
 EXACT_68 = [36, 39, 42, 45, *range(48, 68)]
 # per AU: what should move, as a distance that grows with it, from heights (down is positive) and
 # the mouth's width
@@ -136,7 +135,8 @@ def scores(frames: np.ndarray, L: np.ndarray) -> np.ndarray:
     out = np.zeros(len(frames))
     for t in np.flatnonzero(np.isfinite(L[:, 0, 0])):
         crop = (
-            vision.warp(frames[t], vision.crop_box(L[t]), vision.MESH_SIZE).astype(np.float32) / 255
+            vision.cut_out(frames[t], vision.crop_box(L[t]), vision.MESH_SIZE).astype(np.float32)
+            / 255
         )
         _, logit = vision._network("face_landmark")(crop[None])
         out[t] = 1 / (1 + np.exp(-logit.item()))
@@ -298,7 +298,7 @@ def turned(name: str, count: int, rng) -> tuple[np.ndarray, np.ndarray]:
     frames = np.stack([actor(name).render(y, SIZE) for y in Y])
     # the crop comes from the picture before, another pose here: the fourth look has settled
     L = vision.landmarks(np.repeat(frames, 4, axis=0))[3::4]
-    return Y[:, POSE[:3]], pose_from_landmarks(L, (SIZE, SIZE))[:, :3]
+    return Y[:, POSE[:3]], geometry.pose_from_landmarks(L, (SIZE, SIZE))[:, :3]
 
 
 def pose(quick: bool) -> list[dict]:

@@ -1,355 +1,234 @@
 """Digital actors: 23 attributes in, a picture and its exact landmarks out.
 
 An actor is a sum: resting bust + identity targets + 17 action units, turned by the head pose and
-drawn by `render`. World axes are those of the mesh (dm; x to the right of the picture, y up, z
-towards the camera); attributes use OpenFace's camera axes (x right, y down, z away), which differ
-by the sign of y and z.
+drawn by `render` and `shading`. World axes are those of the mesh (dm; x to the right of the
+picture, y up, z towards the camera); attributes use OpenFace's camera axes (x right, y down, z
+away), which differ by the sign of y and z.
 """
 
-from functools import lru_cache
+from dataclasses import replace
 
 import numpy as np
 
-from ..files import InputError, data_path
-from . import hair as hairdo
-from . import render as r
+from ..animation import AU_RANGE, AUS, N_ATTRIBUTES, N_AUS, ROTATION, TRANSLATION, column
+from ..files import InputError
+from . import hair, mesh, paint, render, shading
+from .bust import Head, bust, resting_head
 from .looks import ACTORS, Look, draw_look
-from .paint import (
-    backdrop,
-    beard_mask,
-    cloth_edge,
-    furrows,
-    gloss,
-    lash_density,
-    look_vector,
-    ribbons,
-    skin_colour,
-)
-from .shading import shade
+from .mesh import LOWER_TEETH, TONGUE, UPPER_TEETH, Patch, smooth, unit
 
-__all__ = ["ACTORS", "Actor", "rotation", "neck_translation"]
+__all__ = ["ACTORS", "Actor", "head_rotation", "neck_translation"]
 
-UNITS = 17  # the first 17 attributes are action units, 0-5
-SHADOW = 320  # side of the shadow map
+SHADOW = 320  # side of the shadow map, px
+SUB_PIXELS = 3  # along the side of a pixel: fine hair needs nine to a pixel
 DISTANCE = 9.0  # camera to eyes, dm
-SKIN, UPPER, LOWER, TONGUE, LASH, EYE = range(6)  # parts of actors.npz
 MIRROR = np.diag([1.0, -1.0, -1.0])  # OpenFace camera axes <-> mesh axes
+EYE_SIZE = 0.985  # radius of a drawn eyeball over the fitted one: it lies behind the lids
+
+# among the 68 landmarks
+CHIN_POINT = 8
+INNER_LIPS = [62, 66]  # middle of the upper and of the lower one
+
+# by part of the bust: BODY, UPPER_TEETH, LOWER_TEETH, TONGUE, LASHES
+MATERIALS = np.array([mesh.SKIN, mesh.WET, mesh.WET, mesh.WET, mesh.LASH])
 
 
-def rotation(angles) -> np.ndarray:
-    """Rotation matrix R = Rx Ry Rz of OpenFace's pose_Rx, Ry, Rz in radians (3, 3), camera x right,
-    y down, z away.
+def head_rotation(angles) -> np.ndarray:
+    """Rotation matrix R = Rx Ry Rz (3, 3) of OpenFace's pose_Rx, Ry, Rz in radians.
 
-    Positive Rx looks down, positive Ry turns the nose to the left of the picture, positive Rz tilts
-    clockwise in it.
+    Camera axes: x right, y down, z away. Positive Rx looks down, positive Ry turns the nose to the
+    left of the picture, positive Rz tilts clockwise in it.
 
-    >>> rotation((0, 0, 0)).round(1).tolist()
+    >>> head_rotation((0, 0, 0)).round(1).tolist()
     [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
     """
-    (a, b, c), (s, t, u) = np.cos(angles), np.sin(angles)
-    x = np.array([[1, 0, 0], [0, a, -s], [0, s, a]])
-    y = np.array([[b, 0, t], [0, 1, 0], [-t, 0, b]])
-    z = np.array([[c, -u, 0], [u, c, 0], [0, 0, 1]])
+    cos_x, cos_y, cos_z = np.cos(angles)
+    sin_x, sin_y, sin_z = np.sin(angles)
+    x = np.array([[1, 0, 0], [0, cos_x, -sin_x], [0, sin_x, cos_x]])
+    y = np.array([[cos_y, 0, sin_y], [0, 1, 0], [-sin_y, 0, cos_y]])
+    z = np.array([[cos_z, -sin_z, 0], [sin_z, cos_z, 0], [0, 0, 1]])
     return x @ y @ z
 
 
 def neck_translation(angles, arm=(0.0, 95.0, 60.0)) -> np.ndarray:
-    """How far the head's origin moves (mm: x right, y down, z away) when the head turns about the
-    neck by `angles`.
+    """How far the head's origin moves (3,) when the head turns about the neck by `angles`.
 
     OpenFace's translation is that of the head's origin (the middle of the 68 points); a neck joint
-    lies `arm` mm from it. Add the result to pose_T for a head that turns on a neck.
+    lies `arm` from it. Both in mm: x right, y down, z away. Add the result to pose_T for a head
+    that turns on a neck.
 
-    >>> neck_translation((0.2, 0, 0)).round(0).tolist()     # looking down: the face moves forward and down
+    >>> neck_translation((0.2, 0, 0)).round(0).tolist()     # looking down: forward and down
     [0.0, 14.0, -18.0]
     """
     arm = np.asarray(arm, float)
-    return arm - rotation(angles) @ arm
-
-
-@lru_cache(maxsize=1)
-def bust() -> dict:
-    """The arrays of data_samples/actors.npz, with the sparse displacement fields by name."""
-    with np.load(data_path("actors.npz")) as z:
-        data = {k: z[k] for k in z.files}
-    data["fields"] = {}
-    for name, a, b in zip(data["names"], data["bounds"][:-1], data["bounds"][1:]):
-        data["fields"][str(name)] = data["index"][a:b], data["delta"][a:b] * data["step"]
-    return data
-
-
-def identity(look: Look) -> np.ndarray:
-    """The resting vertices of a look (n, 3), dm."""
-    data = bust()
-    places = data["rest"].astype(float)
-    old = min(1, 1.25 * look.age)
-    age = {"young": 1 - old, "old": old}
-    sex = "female" if look.female else "male"
-    weights = {
-        f"macrodetails/universal-{sex}-{g}-averagemuscle-averageweight": w for g, w in age.items()
-    }
-    for kind, share in look.ancestry.items():
-        weights |= {f"macrodetails/{kind}-{sex}-{g}": w * share for g, w in age.items()}
-    # the base face frowns a little
-    weights |= look.shape | {"rest/jaw": -0.045, "AU04": -0.18}
-    for name, w in weights.items():
-        index, delta = data["fields"][name]
-        places[index] += w * delta
-    # lips that meet: AU25 back by part of the gap beside the middle of the inner lips
-    index, delta = data["fields"]["AU25"]
-    part = np.zeros_like(places)
-    part[index] = delta
-    upper, lower = data["landmarks"][[61, 63]], data["landmarks"][[67, 65]]
-    gap, rate = ((x[upper, 1] - x[lower, 1]).mean() for x in (places, part))
-    places -= 0.4 * max(0, gap) / rate * part
-    # without these shifts the teeth are never seen (upper) or poke through the lip (lower)
-    places[data["part"] == UPPER] += (0, -0.058, 0.045)
-    places[data["part"] == LOWER] += (0, -0.030, 0.030)
-    lash, skin = (
-        np.flatnonzero(data["part"] == LASH),
-        np.flatnonzero((data["part"] == SKIN) & (data["rest"][:, 2] > 1)),
-    )
-    near = skin[((places[lash, None] - places[skin]) ** 2).sum(-1).argmin(1)]
-    # else they look painted on
-    places[lash] += (0.35 if look.female else 0.5) * (places[near] - places[lash])
-    return places
+    return arm - head_rotation(angles) @ arm
 
 
 class Actor:
-    """A digital actor. `Actor("anna")` is one of ACTORS, `Actor(7)` is drawn from the same
-    distribution.
+    """A digital actor: `Actor("anna")` is one of ACTORS, `Actor(7)` is drawn as they were.
 
     Raises InputError for an unknown name. Building takes about a second; nothing is kept on disk.
 
     Notebook: 00_tour
 
-    >>> from dirfa_edu.actor import Actor
+    >>> from dirfa_edu import Actor
     >>> Actor("anna").render(np.zeros(23), size=64).shape
     (64, 64, 3)
     """
 
-    def __init__(self, who: str | int):
-        data, self.name, self.look = bust(), str(who), draw_look(who)
-        look, part = self.look, data["part"]
-        places = identity(look)
-        rng = np.random.default_rng(look.background["seed"])
-        self.eyes = [r.sphere(places[part == EYE][half]) for half in (slice(0, 72), slice(72, 144))]
-        drawn = part != EYE
-        rest, places = data["rest"][drawn].astype(float), places[drawn]
-        part, n = part[drawn], int(drawn.sum())
-        masks = {str(k): data["masks"][drawn, i] / 255 for i, k in enumerate(data["mask_names"])}
-        triangles = data["triangles"].astype(np.int64)
-        self.skin_triangles = int((part[triangles[:, 0]] == SKIN).sum())  # they come first
-        skin = part == SKIN
+    def __init__(self, who: str | int) -> None:
+        self.name = str(who)
+        self.look = draw_look(who)
+        head = resting_head(self.look)
+        self.eyes = head.eyes
+        self.moved, self.basis = action_units(len(head))
+        self.landmark_vertices = bust()["landmarks"]
+        self.origin = head.places[self.landmark_vertices].mean(0)  # OpenFace's head origin
 
-        # hair and clothes swell the skin itself
-        scalp = np.where(skin, hairdo.scalp_mask(rest, masks["ears"], look), 0)
-        cloth = np.where(skin, cloth_edge(rest, look), -1)
-        normals = np.zeros((n, 3), np.float32)
-        r.surface_normals(places.astype(np.float32), triangles, len(triangles), normals)
-        away = hairdo.unit(
-            hairdo.unit(normals.astype(float)) + 1.2 * hairdo.unit(rest - hairdo.CENTRE)
-        )
-        thick = hairdo.coat(rest, scalp, look) * skin
-        coated = places + away * thick[:, None]
-        scalp = np.maximum(scalp, hairdo.smooth(thick, 0.015, 0.06))
-        beard = np.where(skin & (look.beard > 0.9), beard_mask(rest, masks), 0)
-        collar = 0.03 * (look.clothes == "turtle") * hairdo.smooth(cloth, 0, 0.1)
-        coated += (
-            hairdo.unit(normals)
-            * (0.03 * beard + 0.035 * hairdo.smooth(cloth, -0.03, 0.12) + collar)[:, None]
-        )
-        normals[:] = 0
-        r.surface_normals(coated.astype(np.float32), triangles, len(triangles), normals)
-        normals = hairdo.unit(normals.astype(float))
+        # skin with teeth and lashes, two eyes, locks: joined in this order
+        skin, scalp = skin_patch(head, self.look)
+        eyes = [eye_patch(centre, radius, self.look) for centre, radius in self.eyes]
+        locks, cast_shadows = hair_patch(scalp, self.look)
+        patch = mesh.join([skin, *eyes, locks])
+        self.eye_directions = eyes[0].normal  # of an eye that looks along z
+        self.first_eye = len(skin.place)
+        self.first_lock = self.first_eye + 2 * len(self.eye_directions)
+        self.skin_triangles = len(skin.triangles)
+        self.set_mesh(patch, cast_shadows)
 
-        # action units as one dense block over the vertices that move
-        moved = np.unique(np.concatenate([data["fields"][a][0] for a in data["names"][:UNITS]]))
-        moved = moved[moved < n]
-        self.moved, basis = moved, np.zeros((UNITS, n, 3), np.float32)
-        for k, name in enumerate(data["names"][:UNITS]):
-            index, delta = data["fields"][str(name)]
-            basis[k, index[index < n]] = delta[index < n] / 5
-        self.basis = basis[:, moved].reshape(UNITS, -1)
+        self.set_camera(head.places)
+        self.set_lights()
+        self.static[:, mesh.AMBIENT] = self.ambient_light(head, patch)
+        self.wet = np.flatnonzero(np.isin(head.part, (UPPER_TEETH, LOWER_TEETH, TONGUE)))
+        self.wet_static = self.static[self.wet].copy()
+        self.dress = paint.dress(self.look)
+        self.tone = render.tone_curve()
+        self.pictures: dict[int, tuple] = {}  # size -> depth, triangles seen, background
 
-        blocks = [
-            dict(
-                place=coated,
-                normal=normals,
-                tangent=hairdo.flow(rest, normals, look),
-                rest=rest,
-                colour=skin_colour(rest, masks, part, scalp, look),
-                spec=gloss(rest, masks, part, look),
-                hair=np.maximum(scalp, 0.62 * beard) + lash_density(rest, part, look),
-                cloth=cloth,
-                ao=np.ones(n),
-                head=data["head"][drawn] / 255,
-            )
-        ]
-        kinds = np.array([r.SKIN, r.WET, r.WET, r.WET, r.LASH])[part[triangles[:, 0]]]
-        tri, kind, start = [triangles], [kinds], n
-        directions, eye_triangles = r.eye_grid()
-        self.eye_directions, self.eye_start = directions, start
-        for centre, radius in self.eyes:
-            m = len(directions)
-            blocks.append(
-                dict(
-                    place=centre + 0.985 * radius * directions,
-                    normal=directions,
-                    tangent=directions,
-                    rest=directions,
-                    colour=np.tile(look.iris, (m, 1)),
-                    spec=np.ones(m),
-                    hair=np.zeros(m),
-                    cloth=-np.ones(m),
-                    ao=np.ones(m),
-                    head=np.ones(m),
-                )
-            )
-            tri.append(eye_triangles + start)
-            kind.append(np.full(len(eye_triangles), r.EYE))
-            start += m
-        grown = hairdo.locks(
-            look, coated, normals, scalp, triangles[: self.skin_triangles], rest, rng
-        )
-        block, ribbon = ribbons(*grown, look)
-        # never seen
-        behind = (block["normal"][:, 2] < -0.45) & (block["place"][:, 1] > 7.0)
-        ribbon = ribbon[~behind[ribbon].any(1)]
-        blocks.append(block)
-        tri.append(ribbon + start)
-        kind.append(np.full(len(ribbon), r.HAIR))
-        start += len(block["place"])
+    def set_mesh(self, patch: Patch, cast_shadows: np.ndarray) -> None:
+        """Keep a patch as the arrays that posing and drawing read.
 
-        joined = {k: np.concatenate([b[k] for b in blocks]) for k in blocks[0]}
-        self.triangles = np.ascontiguousarray(np.concatenate(tri), np.int32)
-        self.material = np.concatenate(kind).astype(np.uint8)
-        self.two_sided = (self.material == r.HAIR) | (self.material == r.LASH)
-        cast = np.ones(len(self.triangles), bool)
-        # every second lock is enough
-        cast[-len(ribbon) :] = (ribbon[:, 0] // (2 * grown[0].shape[1])) % 2 == 0
-        self.casters, self.casters_two_sided = self.triangles[cast], self.two_sided[cast]
-        self.places = joined["place"].astype(np.float32)
-        self.normals, self.tangents = (
-            joined["normal"].astype(np.float32),
-            joined["tangent"].astype(np.float32),
-        )
-        self.head = joined["head"].astype(np.float32)[:, None]
-        self.landmark_vertices = data["landmarks"]
-        self.origin = places[self.landmark_vertices].mean(0)  # OpenFace's head origin
-        self.set_camera(places)
-        self.static = np.concatenate(
-            [
-                joined["rest"],
-                joined["colour"],
-                np.ones((start, 1)),
-                joined["spec"][:, None],
-                joined["hair"][:, None],
-                joined["cloth"][:, None],
-            ],
-            1,
-        ).astype(np.float32)
-        self.static[:, r.AO] = self.occlusion(joined, n, part, masks["inside-mouth"])
-        self.wet = np.flatnonzero(np.isin(part, (UPPER, LOWER, TONGUE)))
-        self.wet_static = self.static[self.wet, r.COLOUR : r.HAIR_MASK].copy()
-        self.look_vector = look_vector(look)
-        self.tone = r.tone_curve()
-        self.pictures = {}
+        cast_shadows (locks' triangles,) says which of the last triangles throw a shadow.
+        """
+        self.triangles = np.ascontiguousarray(patch.triangles, np.int32)
+        self.material = patch.material.astype(np.uint8)
+        self.two_sided = np.isin(self.material, (mesh.HAIR, mesh.LASH))
+        casting = np.ones(len(self.triangles), bool)
+        casting[-len(cast_shadows) :] = cast_shadows
+        self.casters = self.triangles[casting]
+        self.casters_two_sided = self.two_sided[casting]
 
-    def set_camera(self, places):
-        """Frame the face like a talking-head crop, and place the lights."""
-        eyes, chin = self.eyes[0][0] / 2 + self.eyes[1][0] / 2, places[self.landmark_vertices[8]]
+        self.places = patch.place.astype(np.float32)
+        self.normals = patch.normal.astype(np.float32)
+        self.strands = patch.strand.astype(np.float32)
+        self.head = patch.head.astype(np.float32)[:, None]
+        self.static = mesh.static_columns(patch)
+
+    def set_camera(self, places: np.ndarray) -> None:
+        """Frame the face like a talking-head crop."""
+        eyes = self.eyes[0][0] / 2 + self.eyes[1][0] / 2
+        chin = places[self.landmark_vertices[CHIN_POINT]]
         height = eyes[1] - chin[1]
-        # half the side of the picture at the eyes, dm
-        self.half = 1.40 * height
+        self.eyes_middle = eyes
+        self.half = 1.40 * height  # half the side of the picture at the eyes, dm
         self.camera = np.array([0, eyes[1] - 0.17 * height, eyes[2] + DISTANCE])
+
+    def set_lights(self) -> None:
+        """Place a key light that casts shadows, a light to fill them, and a rim from behind."""
         light = self.look.light
-        side = light["side"]
-        lights = np.array(
+        side, warmth = light["side"], light["warmth"]
+        towards = np.array(
             [
                 (2.0 * side, 3.2 * light["height"], 3.0),
                 (-3.0 * side, 0.5, 2.4),
                 (-1.6 * side, 2.2, -3.0),
             ]
         )
-        warm = np.array([1 + light["warmth"], 1, 1 - light["warmth"]])
-        self.lights = hairdo.unit(lights).astype(np.float32)
-        self.light_rgb = np.array(
-            [
-                1.55 * light["power"] * warm,
-                light["fill"] * np.array([0.92, 1, 1.08]),
-                np.array([0.55, 0.55, 0.58]),
-            ],
-            np.float32,
-        )
-        self.light_space = r.light_view(
-            self.lights[0], np.array([0, eyes[1] - 0.4, eyes[2] - 0.6]), 2.3, SHADOW
-        )
-
-    def occlusion(self, joined, n, part, inside):
-        """Ambient light per vertex, the brighter of the resting and an open-mouthed, closed-eyed
-        face."""
-        values = []
-        for attributes in (np.zeros(23), open_face()):
-            places, moving = self.pose(attributes)
-            values.append(
-                r.baked_occlusion(
-                    places,
-                    hairdo.unit(moving[:, 3:6].astype(float)),
-                    self.triangles,
-                    np.array([0, self.camera[1], self.eyes[0][0][2] - 0.5]),
-                )
-            )
-        ao = np.maximum(*values)
-        ao[:n] = np.where(inside > 0.5, 0.35 * values[1][:n], ao[:n])
-        ao[:n][np.isin(part, (UPPER, LOWER))] = (0.15 + 0.75 * values[1][:n])[
-            np.isin(part, (UPPER, LOWER))
+        warm = np.array([1 + warmth, 1, 1 - warmth])
+        colours = [
+            1.55 * light["power"] * warm,
+            light["fill"] * np.array([0.92, 1, 1.08]),
+            np.array([0.55, 0.55, 0.58]),
         ]
-        ao[n : n + 2 * len(self.eye_directions)] = (
-            0.45 + 0.55 * values[0][n : n + 2 * len(self.eye_directions)]
+        self.light_directions = unit(towards).astype(np.float32)
+        self.light_colours = np.array(colours, np.float32)
+        _, y, z = self.eyes_middle
+        self.light_view = render.light_view(
+            self.light_directions[0], centre=np.array([0, y - 0.4, z - 0.6]), reach=2.3, n=SHADOW
         )
-        ao[n + 2 * len(self.eye_directions) :] = joined["ao"][n + 2 * len(self.eye_directions) :]
-        return ao.clip(0.04, 1)
 
-    def pose(self, attributes) -> tuple:
-        """Posed places (n, 3) and the moving vertex attributes (n, 9): place, normal, hair
-        direction."""
+    def ambient_light(self, head: Head, patch: Patch) -> np.ndarray:
+        """Ambient light per vertex (n,).
+
+        It is the brighter of the resting face's and that of a face with open mouth and closed eyes,
+        which shows what rest hides.
+        """
+        centre = np.array([0, self.camera[1], self.eyes[0][0][2] - 0.5])
+
+        def occlusion(attributes: np.ndarray) -> np.ndarray:
+            places, moving = self.pose(attributes)
+            normals = unit(moving[:, mesh.NORMAL : mesh.NORMAL + 3].astype(float))
+            return render.baked_occlusion(places, normals, self.triangles, centre)
+
+        closed, opened = occlusion(np.zeros(N_ATTRIBUTES)), occlusion(open_face())
+        ambient = np.maximum(closed, opened)
+
+        n = len(head)
+        inside = head.masks["inside-mouth"] > 0.5
+        ambient[:n][inside] = 0.35 * opened[:n][inside]
+        teeth = np.isin(head.part, (UPPER_TEETH, LOWER_TEETH))
+        ambient[:n][teeth] = 0.15 + 0.75 * opened[:n][teeth]
+        eyes = slice(self.first_eye, self.first_lock)
+        ambient[eyes] = 0.45 + 0.55 * closed[eyes]
+        ambient[self.first_lock :] = patch.ambient[self.first_lock :]
+        return ambient.clip(0.04, 1)
+
+    def pose(self, attributes) -> tuple[np.ndarray, np.ndarray]:
+        """Places (n, 3) with attributes (23,), and the columns `moving` (n, 9) of mesh.py."""
         a = check(attributes)
-        places = self.places.copy()
-        places[self.moved] += (a[:UNITS].clip(0, 5).astype(np.float32) @ self.basis).reshape(-1, 3)
-        turn = (MIRROR @ rotation(a[17:20]) @ MIRROR).astype(np.float32)
-        shift = (MIRROR @ a[20:23]).astype(np.float32) / 100  # mm -> dm
+        turn = (MIRROR @ head_rotation(a[ROTATION]) @ MIRROR).astype(np.float32)
+        shift = (MIRROR @ a[TRANSLATION]).astype(np.float32) / 100  # mm -> dm
         origin = self.origin.astype(np.float32)
+
+        places = self.places.copy()
+        units = a[:N_AUS].clip(*AU_RANGE).astype(np.float32)
+        places[self.moved] += (units @ self.basis).reshape(-1, 3)
         places += self.head * ((places - origin) @ turn.T + (origin + shift) - places)
-        moving = np.empty((len(places), 9), np.float32)
-        m, start = len(self.eye_directions), self.eye_start
-        moving[start:, 3:6] = self.normals[start:] @ turn.T
-        moving[:, 6:9] = self.tangents @ turn.T
-        # the eyes keep looking at the camera
+
+        moving = np.empty((len(places), mesh.MOVING), np.float32)
+        normals = moving[:, mesh.NORMAL : mesh.NORMAL + 3]
+        normals[self.first_eye :] = self.normals[self.first_eye :] @ turn.T
+        moving[:, mesh.STRAND : mesh.STRAND + 3] = self.strands @ turn.T
         for i, (centre, radius) in enumerate(self.eyes):
-            centre = turn @ (centre - self.origin) + origin + shift
-            forward = hairdo.unit(0.25 * turn[:, 2] + 0.75 * hairdo.unit(self.camera - centre))
-            right = hairdo.unit(np.cross(turn[:, 1], forward))
-            axes = np.stack([right, np.cross(forward, right), forward])
-            s = slice(start + i * m, start + (i + 1) * m)
-            moving[s, 3:6] = self.eye_directions @ axes
-            places[s] = centre + 0.985 * radius * moving[s, 3:6]
-        r.surface_normals(
-            places, self.triangles, int((self.triangles[:, 0] < start).sum()), moving[:, 3:6]
-        )
-        moving[:, :3] = places
+            first = self.first_eye + i * len(self.eye_directions)
+            rows = slice(first, first + len(self.eye_directions))
+            moved_centre = turn @ (centre - self.origin) + origin + shift
+            normals[rows] = self.eye_directions @ self.gaze(moved_centre, turn)
+            places[rows] = moved_centre + EYE_SIZE * radius * normals[rows]
+
+        render.surface_normals(places, self.triangles, self.skin_triangles, normals)
+        moving[:, mesh.PLACE : mesh.PLACE + 3] = places
         return places, moving
 
-    def project(self, places, size) -> np.ndarray:
+    def gaze(self, centre: np.ndarray, turn: np.ndarray) -> np.ndarray:
+        """Axes (3, 3) right, up, forward of an eye at `centre`, which looks near the camera."""
+        forward = unit(0.25 * turn[:, 2] + 0.75 * unit(self.camera - centre))
+        right = unit(np.cross(turn[:, 1], forward))
+        return np.stack([right, np.cross(forward, right), forward])
+
+    def project(self, places: np.ndarray, size: int) -> np.ndarray:
         """World places (n, 3) dm -> (n, 3): x px, y px, distance from the camera dm."""
         depth = self.camera[2] - places[:, 2]
         scale = size / 2 * DISTANCE / self.half / depth
-        x, y = (places[:, 0] - self.camera[0]) * scale, (self.camera[1] - places[:, 1]) * scale
+        x = (places[:, 0] - self.camera[0]) * scale
+        y = (self.camera[1] - places[:, 1]) * scale
         return np.stack([x + size / 2, y + size / 2, depth], 1).astype(np.float32)
 
     def landmarks(self, attributes, size: int = 128) -> np.ndarray:
-        """The 68 points in pixels (68, 2) float32, in the usual order: 36-47 the eyes, 48-67 the
-        mouth."""
+        """The 68 points in pixels: float32 (68, 2), in the usual order.
+
+        36-47 are the eyes, 48-67 the mouth. Raises InputError like `render`.
+        """
         places, _ = self.pose(attributes)
         return self.project(places[self.landmark_vertices], size)[:, :2]
 
@@ -360,65 +239,161 @@ class Actor:
         """
         attributes = check(attributes)
         places, moving = self.pose(attributes)
-        if size not in self.pictures:
-            # sub-pixels: fine hair needs nine to a pixel
-            s = 3 * size
-            self.pictures[size] = (
-                np.empty((s, s), np.float32),
-                np.empty((s, s), np.int32),
-                backdrop(self.look, size),
-            )
-        depth, seen, background = self.pictures[size]
-        lips = places[self.landmark_vertices[[62, 66]]]  # closed lips let no light in
-        light = 0.05 + 0.95 * hairdo.smooth(np.linalg.norm(lips[0] - lips[1]), 0.015, 0.09)
-        self.static[self.wet, r.COLOUR : r.HAIR_MASK] = light * self.wet_static
-        shadow, ignored = (
-            np.empty((SHADOW, SHADOW), np.float32),
-            np.empty((SHADOW, SHADOW), np.int32),
-        )
-        r.raster(
-            r.see_from(self.light_space, places),
-            self.casters,
-            self.casters_two_sided,
-            shadow,
-            ignored,
-        )
+        self.light_mouth(places)
+        depth, seen, background = self.buffers(size)
         points = self.project(places, len(depth))
-        r.raster(points, self.triangles, self.two_sided, depth, seen)
+        render.raster(points, self.triangles, self.two_sided, depth, seen)
+
         image = np.empty((size, size, 3), np.uint8)
-        shade(
-            points,
-            self.triangles,
-            self.material,
+        shading.shade(
+            shading.Mesh(points, self.triangles, self.material, moving, self.static),
             seen,
-            moving,
-            self.static,
             self.camera.astype(np.float32),
-            self.lights,
-            self.light_rgb,
-            self.light_space,
-            shadow,
-            self.look_vector,
-            furrows(self.look, attributes),
+            self.lights(places),
+            self.dress,
+            paint.furrows(self.look, attributes),
             background,
-            image,
             self.tone,
+            image,
         )
         return image
+
+    def buffers(self, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Depth and seen triangles (3 size, 3 size) to draw into, background (size, size, 3)."""
+        if size not in self.pictures:
+            side = SUB_PIXELS * size
+            self.pictures[size] = (
+                np.empty((side, side), np.float32),
+                np.empty((side, side), np.int32),
+                paint.backdrop(self.look, size),
+            )
+        return self.pictures[size]
+
+    def light_mouth(self, places: np.ndarray) -> None:
+        """Darken teeth and tongue behind closed lips, which let no light in."""
+        upper, lower = places[self.landmark_vertices[INNER_LIPS]]
+        light = 0.05 + 0.95 * smooth(np.linalg.norm(upper - lower), 0.015, 0.09)
+        lit = slice(mesh.COLOUR, mesh.HAIRINESS)  # colour, ambient light and gloss
+        self.static[self.wet, lit] = light * self.wet_static[:, lit]
+
+    def lights(self, places: np.ndarray) -> shading.Lights:
+        """The three lights, and the shadow map of an actor at `places`."""
+        shadow = np.empty((SHADOW, SHADOW), np.float32)
+        ignored = np.empty((SHADOW, SHADOW), np.int32)
+        points = render.see_from(self.light_view, places)
+        render.raster(points, self.casters, self.casters_two_sided, shadow, ignored)
+        return shading.Lights(self.light_directions, self.light_colours, self.light_view, shadow)
+
+
+def action_units(n: int) -> tuple[np.ndarray, np.ndarray]:
+    """The 17 action units as one dense block over the vertices they move.
+
+    Gives those rows (m,) among the first n, and displacements at intensity one (17, 3 m), dm.
+    """
+    fields = bust()["fields"]
+    basis = np.zeros((N_AUS, n, 3), np.float32)
+    for k, name in enumerate(AUS):
+        rows, displacement = fields[name]
+        basis[k, rows[rows < n]] = displacement[rows < n] / AU_RANGE[1]  # stored at intensity 5
+
+    moved = np.unique(np.concatenate([fields[name][0] for name in AUS]))
+    moved = moved[moved < n]
+    return moved, basis[:, moved].reshape(N_AUS, -1)  # (17, 3 m)
+
+
+def skin_patch(head: Head, look: Look) -> tuple[Patch, hair.Scalp]:
+    """A face with teeth and lashes; hair and clothes swell the skin itself."""
+    n, rest = len(head), head.rest
+    skin = head.part == mesh.BODY
+    mask = np.where(skin, hair.scalp_mask(rest, head.masks["ears"], look), 0)
+    neckline = np.where(skin, paint.below_neckline(rest, look), -1)
+    beard = np.where(skin & (look.beard > 0.9), paint.beard_mask(head), 0)
+
+    # hair grows away from the head's middle, beard and cloth along the normal
+    normals = vertex_normals(head.places, head.triangles)
+    away = unit(unit(normals.astype(float)) + 1.2 * unit(rest - hair.CENTRE))
+    coat = hair.coat(rest, mask, look) * skin
+    mask = np.maximum(mask, smooth(coat, 0.015, 0.06))
+    collar = 0.03 * (look.clothes == "turtle") * smooth(neckline, 0, 0.1)
+    swelling = 0.03 * beard + 0.035 * smooth(neckline, -0.03, 0.12) + collar
+    places = head.places + away * coat[:, None]
+    places += unit(normals) * swelling[:, None]
+    normals = unit(vertex_normals(places, head.triangles).astype(float))
+
+    patch = Patch(
+        place=places,
+        normal=normals,
+        strand=hair.flow(rest, normals, look),
+        rest=rest,
+        colour=paint.skin_colour(head, mask, look),
+        ambient=np.ones(n),
+        gloss=paint.gloss(head, look),
+        hairiness=np.maximum(mask, 0.62 * beard) + paint.lash_density(head, look),
+        neckline=neckline,
+        head=head.follows,
+        triangles=head.triangles,
+        material=MATERIALS[head.part[head.triangles[:, 0]]],
+    )
+    on_skin = head.part[head.triangles[:, 0]] == mesh.BODY
+    return patch, hair.Scalp(places, normals, rest, mask, head.triangles[on_skin])
+
+
+def vertex_normals(places: np.ndarray, triangles: np.ndarray) -> np.ndarray:
+    """Area-weighted normals of a resting surface, of any length: float32 (n, 3)."""
+    normals = np.zeros((len(places), 3), np.float32)
+    render.surface_normals(places.astype(np.float32), triangles, len(triangles), normals)
+    return normals
+
+
+def eye_patch(centre: np.ndarray, radius: float, look: Look) -> Patch:
+    """The front of an eyeball."""
+    directions, triangles = render.eye_grid()
+    n = len(directions)
+    return Patch(
+        place=centre + EYE_SIZE * radius * directions,
+        normal=directions,
+        strand=directions,
+        rest=directions,
+        colour=np.tile(look.iris, (n, 1)),
+        ambient=np.ones(n),
+        gloss=np.ones(n),
+        hairiness=np.zeros(n),
+        neckline=-np.ones(n),
+        head=np.ones(n),
+        triangles=triangles,
+        material=np.full(len(triangles), mesh.EYE),
+    )
+
+
+def hair_patch(scalp: hair.Scalp, look: Look) -> tuple[Patch, np.ndarray]:
+    """Locks as ribbons without what is never seen, and which of their triangles cast a shadow."""
+    rng = np.random.default_rng(look.background["seed"])
+    grown = hair.locks(look, scalp, rng)
+    patch = paint.ribbons(grown, look)
+    behind = (patch.normal[:, 2] < -0.45) & (patch.place[:, 1] > 7.0)
+    shown = ~behind[patch.triangles].any(1)
+    patch = replace(patch, triangles=patch.triangles[shown], material=patch.material[shown])
+
+    vertices_of_lock = 2 * grown.line.shape[1]
+    lock = patch.triangles[:, 0] // vertices_of_lock
+    return patch, lock % 2 == 0  # every second lock is shadow enough
 
 
 def check(attributes) -> np.ndarray:
     """The attributes as 23 finite float64 numbers. Raises InputError."""
     a = np.asarray(attributes, float)
-    if a.shape != (23,) or not np.isfinite(a).all():
+    if a.shape != (N_ATTRIBUTES,) or not np.isfinite(a).all():
         raise InputError(
-            f"an actor needs 23 finite attributes, got shape {a.shape}; pass one row of an animation"
+            f"an actor needs {N_ATTRIBUTES} finite attributes, got shape {a.shape}; "
+            "pass one row of an animation"
         )
     return a
 
 
 def open_face() -> np.ndarray:
-    """Attributes of an open mouth and closed eyes, where hidden surfaces see the light."""
-    a = np.zeros(23)
-    a[[14, 15, 16]] = 3, 3, 5
+    """Attributes of an open mouth and closed eyes."""
+    a = np.zeros(N_ATTRIBUTES)
+    a[column("AU25")] = 3
+    a[column("AU26")] = 3
+    a[column("AU45")] = 5
     return a

@@ -1,296 +1,498 @@
-"""Light on a digital actor: skin, eyes, teeth, hair and cloth, shaded pixel by pixel in numba.
+"""Light on a digital actor: skin, eyes, teeth, hair and cloth, shaded in numba at each sub-pixel.
 
 Fine detail (brows, irises, strands, weave) is computed here from the place on the resting head, so
-it sticks to the face as it moves and needs no texture.
+it sticks to the face as it moves and needs no texture. Vectors and colours are tuples of three
+numbers, which numba keeps in registers.
+
+numba keeps the compiled `shade` on disk for as long as this file is the same: after a change in
+paint.py touch this one.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
 from ..fast import compiled
-from .paint import brow_density, creases, noise, step
-from .render import EYE, HAIR, LASH, SKIN, WET
+from .mesh import (
+    AMBIENT,
+    CLOTH,
+    COLOUR,
+    EYE,
+    GLOSS,
+    HAIR,
+    HAIRINESS,
+    LASH,
+    MOVING,
+    NECKLINE,
+    NORMAL,
+    PLACE,
+    REST,
+    SKIN,
+    STATIC,
+    STRAND,
+    WET,
+)
+from .paint import OVER_SHIRT, STRIPED, brow_cover, creases, noise, smoothstep
+from .render import TONE_MAX, inlined
 
-CLOTH_KIND = 5  # skin below the neckline is shaded as cloth
+BIAS = 0.035  # dm: a surface this little behind the shadow map's is lit
+SHADOW_SIDE = 2  # texels looked at on each side of a point's own
+
+
+class Mesh(NamedTuple):
+    """What is drawn: n vertices and t triangles."""
+
+    points: np.ndarray  # (n, 3) x and y in sub-pixels, depth
+    triangles: np.ndarray  # (t, 3)
+    material: np.ndarray  # (t,)
+    moving: np.ndarray  # (n, 9), see mesh.py
+    static: np.ndarray  # (n, 10), see mesh.py
+
+
+class Lights(NamedTuple):
+    """Three directional lights; the first one, the key light, casts shadows."""
+
+    direction: np.ndarray  # (3, 3) towards each light
+    colour: np.ndarray  # (3, 3) linear RGB
+    to_map: np.ndarray  # (3, 4) from the world into the key light's shadow map
+    shadow: np.ndarray  # (S, S) depth of what the key light sees
+
+
+class Surface(NamedTuple):
+    """What light meets at one sub-pixel; vectors are of length one."""
+
+    material: int  # SKIN, EYE, WET, HAIR or CLOTH
+    place: tuple[float, float, float]
+    normal: tuple[float, float, float]
+    camera: tuple[float, float, float]  # towards it
+    strand: tuple[float, float, float]  # the direction of hair, of any length
+    colour: tuple[float, float, float]
+    ambient: float  # share of the light from everywhere
+    gloss: float
+    fibre: float  # 0 skin .. 1 hair
 
 
 @compiled
-def shadow_at(x, y, z, light, shadow):
-    """Share of the key light that reaches a point: percentage-closer filtering of the shadow map."""
-    n = shadow.shape[0]
-    sx = light[0, 0] * x + light[0, 1] * y + light[0, 2] * z + light[0, 3]
-    sy = light[1, 0] * x + light[1, 1] * y + light[1, 2] * z + light[1, 3]
-    sz = light[2, 0] * x + light[2, 1] * y + light[2, 2] * z + light[2, 3]
-    if sx < 3 or sy < 3 or sx > n - 4 or sy > n - 4:
-        return 1.0
-    ix, iy, lit = int(sx), int(sy), 0.0
-    corners = 0  # most places are wholly lit or wholly dark
-    for dy in range(-2, 3, 2):
-        for dx in range(-2, 3, 2):
-            corners += shadow[iy + dy, ix + dx] > sz - 0.035
-    if corners == 0 or corners == 9:
-        return corners / 9.0
-    fx, fy = sx - ix, sy - iy
-    for dy in range(-2, 3):
-        wy = 1 - fy if dy == -2 else (fy if dy == 2 else 1.0)
-        for dx in range(-2, 3):
-            if shadow[iy + dy, ix + dx] > sz - 0.035:
-                lit += wy * (1 - fx if dx == -2 else (fx if dx == 2 else 1.0))
-    return lit / 16.0
+def shade(mesh, seen, camera, lights, dress, furrows, background, tone, image):
+    """Light what each sub-pixel sees and average blocks of sub-pixels into image (S, S, 3) uint8.
 
-
-@compiled
-def shade(
-    points,
-    triangles,
-    material,
-    seen,
-    moving,
-    static,
-    eye,
-    lights,
-    light_rgb,
-    light_space,
-    shadow,
-    look,
-    furrows,
-    background,
-    image,
-    tone,
-):
-    """Light what each sub-pixel sees and average blocks of sub-pixels into image (size, size, 3)
-    uint8.
-
-    points (n, 3) in sub-pixels; moving (n, 9): place, normal, hair direction; static (n, 10): see
-    the constants above; lights (3, 3) directions, the first casts shadows; look: the actor's few
-    numbers (see paint.look_vector); furrows: see paint.furrows.
+    seen: the triangle of each sub-pixel, see render.raster; camera (3,); dress: see paint.dress;
+    furrows: see paint.furrows; background (S, S, 3); tone: see render.tone_curve.
     """
-    size, sub = image.shape[0], seen.shape[0] // image.shape[0]
-    a, total = np.empty(19, np.float32), np.empty(3)
+    size = image.shape[0]
+    sub = seen.shape[0] // size  # sub-pixels along the side of a pixel
+    moving = np.empty(MOVING, np.float32)
+    static = np.empty(STATIC, np.float32)
     for row in range(size):
         for column in range(size):
-            total[:] = 0
+            red, green, blue = 0.0, 0.0, 0.0
             for cell in range(sub * sub):
-                py, px = row * sub + cell // sub, column * sub + cell % sub
-                k = seen[py, px]
+                y = row * sub + cell // sub
+                x = column * sub + cell % sub
+                k = seen[y, x]
                 if k < 0:
-                    for c in range(3):
-                        total[c] += background[row, column, c]
+                    red += background[row, column, 0]
+                    green += background[row, column, 1]
+                    blue += background[row, column, 2]
                     continue
-                i, j, l = triangles[k, 0], triangles[k, 1], triangles[k, 2]
-                x0, y0 = points[i, 0], points[i, 1]
-                x1, y1, x2, y2 = (
-                    points[j, 0] - x0,
-                    points[j, 1] - y0,
-                    points[l, 0] - x0,
-                    points[l, 1] - y0,
-                )
-                area = x1 * y2 - x2 * y1
-                w1 = ((px + 0.5 - x0) * y2 - x2 * (py + 0.5 - y0)) / area
-                w2 = (x1 * (py + 0.5 - y0) - (px + 0.5 - x0) * y1) / area
-                w0 = 1 - w1 - w2
-                for c in range(9):
-                    a[c] = w0 * moving[i, c] + w1 * moving[j, c] + w2 * moving[l, c]
-                for c in range(10):
-                    a[9 + c] = w0 * static[i, c] + w1 * static[j, c] + w2 * static[l, c]
-                kind, ao, spec, hair, cloth = material[k], a[15], a[16], a[17], a[18]
-                r, g, b = a[12], a[13], a[14]
-                rx, ry, rz = a[9], a[10], a[11]
-                nx, ny, nz = a[3], a[4], a[5]
-                inverse = 1 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
-                nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
-                vx, vy, vz = eye[0] - a[0], eye[1] - a[1], eye[2] - a[2]
-                inverse = 1 / math.sqrt(vx * vx + vy * vy + vz * vz)
-                vx, vy, vz = vx * inverse, vy * inverse, vz * inverse
-                glint, fibre = 0.0, 0.0  # fibre: 0 skin .. 1 hair
-                if kind == SKIN:
-                    grain = noise(rx * 38, ry * 38, rz * 38)
-                    if cloth > 0:
-                        kind = CLOTH_KIND
-                        spec = 0.1
-                        r, g, b = look[3], look[4], look[5]
-                        pattern = look[9]
-                        if cloth < look[10]:  # a collar, or the edge of a knitted neck
-                            r, g, b = look[6], look[7], look[8]
-                        elif pattern == 1 and math.sin(ry * 38) > 0.3:
-                            r, g, b = look[6], look[7], look[8]
-                        # a shirt
-                        elif pattern == 2 and abs(rx) < look[11] + 0.40 * (ry - 4.9) and rz > 0.2:
-                            r, g, b = look[6], look[7], look[8]
-                        weave = 1 + 0.06 * grain + 0.10 * noise(rx * 3.1 + 7, ry * 2.0, rz * 3)
-                        if cloth < 0.03:
-                            weave *= 0.75
-                        r, g, b = r * weave, g * weave, b * weave
-                        fold = 0.16
-                        nx += fold * noise(rx * 2.6, ry * 1.7, rz * 2.6 + 3)
-                        ny += fold * noise(rx * 2.6 + 9, ry * 1.7, rz * 2.6)
-                        hair = 0.0
-                    else:
-                        blotch = noise(rx * 7, ry * 7, rz * 7)
-                        mottle = 0.06 * grain + 0.06 * noise(rx * 17 + 3, ry * 17, rz * 17)
-                        r, g, b = (
-                            r * (1 + mottle + 0.02 * blotch),
-                            g * (1 + mottle - 0.09 * blotch),
-                            b * (1 + mottle - 0.10 * blotch),
-                        )
-                        if rz > 0.6:
-                            crease = creases(rx, ry, furrows)
-                            r, g, b = (
-                                r * (1 - 0.42 * crease),
-                                g * (1 - 0.55 * crease),
-                                b * (1 - 0.58 * crease),
-                            )
-                            spec *= 1 - 0.6 * crease
-                        if 7.2 < ry < 7.75 and rz > 0.6:
-                            streak = noise(abs(rx) * 60 - ry * 46, ry * 16 + abs(rx) * 10, 1.0)
-                            brow = look[15] * brow_density(
-                                rx, ry, look[12], look[13], look[14], streak
-                            )
-                            brow *= 0.90 + 0.20 * streak
-                            brow = min(max(brow, 0.0), 1.0)
-                            r += brow * (look[19] - r)
-                            g += brow * (look[20] - g)
-                            b += brow * (look[21] - b)
-                            spec *= 1 - 0.7 * brow
-                    if hair > 0.02:
-                        side = abs(nx)
-                        if look[16] > 0.5:  # curls: the same in every direction
-                            f = look[16]
-                            strand = 0.6 * noise(rx * f, ry * f, rz * f)
-                            strand += 0.4 * noise(rx * f * 2.2, ry * f * 2.2, rz * f * 2.2)
-                            nx += 0.4 * noise(rx * f + 4, ry * f, rz * f)
-                            ny += 0.4 * noise(rx * f, ry * f + 4, rz * f)
-                        else:  # combed: streaks that run back and down
-                            strand = (1 - side) * noise(rx * 52, ry * 3.5, rz * 3.5)
-                            strand += side * noise(rx * 4, ry * 4, rz * 44)
-                        if ry < 6.95 and rz > 0.4:  # a beard: short, in every direction
-                            strand = 0.6 * noise(rx * 60, ry * 30, rz * 45)
-                            fibre = 0.9 * step(hair + 0.40 * strand, 0.15, 0.80)
-                        else:
-                            fibre = step(hair + 0.30 * strand, 0.28, 0.70)
-                        if look[16] > 30.0 and ry > 6.95:  # cropped: the skin shimmers through
-                            fibre = 0.92 * step(hair + 0.35 * strand, 0.30, 1.0)
-                        dark = 1 + 0.38 * strand
-                        r = r + fibre * (look[0] * dark - r)
-                        g = g + fibre * (look[1] * dark - g)
-                        b = b + fibre * (look[2] * dark - b)
-                        spec = spec * (1 - fibre)
-                elif kind == EYE:
-                    inverse = 1 / math.sqrt(rx * rx + ry * ry + rz * rz)
-                    t = math.acos(min(max(rz * inverse, -1.0), 1.0))
-                    iris, pupil = 0.49, 0.19
-                    turn = math.atan2(ry, rx)
-                    fibres = 0.85 + 0.3 * noise(math.cos(turn) * 9, math.sin(turn) * 9, t * 6)
-                    fibres += 0.5 * step(t, iris * 0.9, pupil)
-                    limb = (1 - 0.75 * step(t, iris - 0.10, iris)) * step(
-                        t, pupil - 0.02, pupil + 0.04
-                    )
-                    white = step(t, iris - 0.03, iris + 0.05)
-                    veins = 1 - 0.25 * step(t, 0.7, 1.2)
-                    r = (r * fibres * limb) * (1 - white) + 0.50 * veins * white
-                    g = (g * fibres * limb) * (1 - white) + 0.455 * veins * white
-                    b = (b * fibres * limb) * (1 - white) + 0.43 * veins * white
-                    # catch-light: the mirror direction hits a soft window, low enough to clear the
-                    # lid
-                    d = 2 * (nx * vx + ny * vy + nz * vz)
-                    mx, my, mz = d * nx - vx, d * ny - vy, d * nz - vz
-                    toward = (0.36 if lights[0, 0] > 0 else -0.36) * mx + 0.06 * my + 0.931 * mz
-                    glint = 1.15 * step(toward, 0.935, 0.98)
-                # strokes on the lid; what lies between them looks like skin
-                elif kind == LASH:
-                    strand = noise(rx * 160, ry * 26, rz * 40)
-                    hair = step(hair + 0.35 * strand, 0.25, 0.75)
-                    r, g, b = (
-                        r + hair * (0.3 * look[19] - r),
-                        g + hair * (0.3 * look[20] - g),
-                        b + hair * (0.3 * look[21] - b),
-                    )
-                    nx, ny, nz = vx, vy, vz
-                    kind, spec = SKIN, 0.0
-                elif kind == HAIR:
-                    fibre = 1.0
-                    dark = 1 + 0.35 * noise(rx, ry, rz)
-                    r, g, b = r * dark, g * dark, b * dark
-                    # the inside of a curtain
-                    ao *= 1 - 0.7 * step(nx * vx + ny * vy + nz * vz, 0.0, -0.6)
-                if kind != HAIR and nx * vx + ny * vy + nz * vz < 0:
-                    nx, ny, nz = -nx, -ny, -nz
-                inverse = 1 / (math.sqrt(nx * nx + ny * ny + nz * nz) + 1e-9)
-                nx, ny, nz = nx * inverse, ny * inverse, nz * inverse
-                lit = 0.0
-                if (
-                    kind == HAIR
-                    or nx * lights[0, 0] + ny * lights[0, 1] + nz * lights[0, 2] > -0.46
-                ):
-                    lit = shadow_at(
-                        a[0] + 0.03 * nx, a[1] + 0.03 * ny, a[2] + 0.03 * nz, light_space, shadow
-                    )
-                # light bounced from the room: cool from above, warm from below
-                up = 0.5 + 0.5 * ny
-                ambient = ao * look[17]
-                out_r = r * ambient * (0.34 + 0.12 * up)
-                out_g = g * ambient * (0.30 + 0.17 * up)
-                out_b = b * ambient * (0.28 + 0.23 * up)
-                for q in range(3):
-                    lx, ly, lz = lights[q, 0], lights[q, 1], lights[q, 2]
-                    s = lit if q == 0 else 0.35 + 0.65 * ao
-                    hx, hy, hz = lx + vx, ly + vy, lz + vz
-                    inverse = 1 / (math.sqrt(hx * hx + hy * hy + hz * hz) + 1e-9)
-                    hx, hy, hz = hx * inverse, hy * inverse, hz * inverse
-                    nl = nx * lx + ny * ly + nz * lz
-                    nh = max(nx * hx + ny * hy + nz * hz, 0.0)
-                    shine = 0.0
-                    if fibre < 1.0:
-                        vh = 1 - max(vx * hx + vy * hy + vz * hz, 0.0)
-                        fresnel = 0.028 + 0.97 * vh * vh * vh * vh * vh
-                        n8 = nh**8
-                        n16 = n8 * n8
-                        if kind == SKIN:
-                            shine = fresnel * (2.0 * n8 * n8 + 3.2 * n16 * n16 * n16) * spec
-                        elif kind == EYE or kind == WET:
-                            shine = fresnel * 12 * n16 * n16 * n16 * n16 * spec
-                        else:
-                            shine = fresnel * n8 * spec
-                        shine *= max(nl, 0.0) * s
-                    # red light travels further under the skin
-                    if kind == SKIN and fibre < 1.0:
-                        d_r = min(max((nl + 0.30) / 1.30, 0.0), 1.0) * (0.13 + 0.87 * s)
-                        d_g = min(max((nl + 0.14) / 1.14, 0.0), 1.0) * (0.10 + 0.90 * s)
-                        d_b = min(max((nl + 0.09) / 1.09, 0.0), 1.0) * (0.07 + 0.93 * s)
-                    else:
-                        d_r = max(nl, 0.0) * (0.10 + 0.90 * s)
-                        d_g, d_b = d_r, d_r
-                    h_r, h_g, h_b = 0.0, 0.0, 0.0
-                    # Kajiya-Kay: light across the strand, two highlights
-                    if fibre > 0.0:
-                        tx, ty, tz = a[6], a[7], a[8]
-                        inverse = 1 / (math.sqrt(tx * tx + ty * ty + tz * tz) + 1e-9)
-                        tl = (tx * lx + ty * ly + tz * lz) * inverse
-                        th = (tx * hx + ty * hy + tz * hz) * inverse
-                        across = math.sqrt(max(0.0, 1 - tl * tl))
-                        e = max(0.0, 1 - th * th)
-                        e2, f = e * e, max(0.0, 1 - (th + 0.14) * (th + 0.14))
-                        e8, f4 = e2 * e2 * e2 * e2, f * f * f * f
-                        facing = min(max((nl + 0.45) / 1.45, 0.0), 1.0)
-                        body = facing * (0.35 + 0.65 * across) * (0.25 + 0.75 * s)
-                        gleam = look[18] * 0.035 * e8 * e8 * facing * s
-                        second = look[18] * 0.5 * f4 * f4 * facing * s
-                        h_r = ao * (r * (body + second) + gleam)
-                        h_g = ao * (g * (body + second) + gleam)
-                        h_b = ao * (b * (body + second) + gleam)
-                    keep = 1 - fibre
-                    out_r += light_rgb[q, 0] * (keep * (r * d_r + shine) + fibre * h_r)
-                    out_g += light_rgb[q, 1] * (keep * (g * d_g + shine) + fibre * h_g)
-                    out_b += light_rgb[q, 2] * (keep * (b * d_b + shine) + fibre * h_b)
-                if kind == EYE:
-                    out_r, out_g, out_b = out_r * ao + glint, out_g * ao + glint, out_b * ao + glint
-                elif kind != HAIR:
-                    dim = 0.30 + 0.70 * ao
-                    out_r, out_g, out_b = out_r * (0.06 + 0.94 * dim), out_g * dim, out_b * dim
-                scale = (tone.shape[0] - 1) / 4.0
-                total[0] += tone[min(max(int(out_r * scale), 0), tone.shape[0] - 1)]
-                total[1] += tone[min(max(int(out_g * scale), 0), tone.shape[0] - 1)]
-                total[2] += tone[min(max(int(out_b * scale), 0), tone.shape[0] - 1)]
-            for c in range(3):
-                image[row, column, c] = np.uint8(total[c] / (sub * sub) + 0.5)
+                interpolate(mesh, k, x + 0.5, y + 0.5, moving, static)
+                light = light_from(mesh.material[k], moving, static, camera, lights, dress, furrows)
+                red += displayed(light[0], tone)
+                green += displayed(light[1], tone)
+                blue += displayed(light[2], tone)
+            image[row, column, 0] = np.uint8(red / (sub * sub) + 0.5)
+            image[row, column, 1] = np.uint8(green / (sub * sub) + 0.5)
+            image[row, column, 2] = np.uint8(blue / (sub * sub) + 0.5)
+
+
+@inlined
+def displayed(light, tone):
+    """Display value 0..255 of linear light."""
+    last = tone.shape[0] - 1
+    return tone[min(max(int(light * (last / TONE_MAX)), 0), last)]
+
+
+@inlined
+def interpolate(mesh, k, x, y, moving, static):
+    """All columns at the place (x, y) of triangle k, written into moving (9,) and static (10,)."""
+    i, j, l = mesh.triangles[k, 0], mesh.triangles[k, 1], mesh.triangles[k, 2]
+    x0, y0 = mesh.points[i, 0], mesh.points[i, 1]
+    x1, y1 = mesh.points[j, 0] - x0, mesh.points[j, 1] - y0
+    x2, y2 = mesh.points[l, 0] - x0, mesh.points[l, 1] - y0
+    area = x1 * y2 - x2 * y1
+    w1 = ((x - x0) * y2 - x2 * (y - y0)) / area
+    w2 = (x1 * (y - y0) - (x - x0) * y1) / area
+    w0 = 1 - w1 - w2
+    for c in range(MOVING):
+        moving[c] = w0 * mesh.moving[i, c] + w1 * mesh.moving[j, c] + w2 * mesh.moving[l, c]
+    for c in range(STATIC):
+        static[c] = w0 * mesh.static[i, c] + w1 * mesh.static[j, c] + w2 * mesh.static[l, c]
+
+
+@inlined
+def light_from(kind, moving, static, camera, lights, dress, furrows):
+    """Light (3,) that leaves a place towards the camera, linear RGB."""
+    place = triple(moving, PLACE)
+    rest = triple(static, REST)
+    normal = normalised(triple(moving, NORMAL))
+    view = normalised((camera[0] - place[0], camera[1] - place[1], camera[2] - place[2]))
+    colour = triple(static, COLOUR)
+    ambient = static[AMBIENT]
+    gloss = np.float64(static[GLOSS])
+    fibre = 0.0  # 0 skin .. 1 hair
+    glint = 0.0
+    material = kind
+
+    # what is painted on it
+    if kind == SKIN and static[NECKLINE] > 0:
+        material = CLOTH
+        gloss = 0.1
+        colour, normal = cloth(rest, normal, static[NECKLINE], dress)
+    elif kind == SKIN:
+        colour, gloss = skin(rest, colour, gloss, dress, furrows)
+        if static[HAIRINESS] > 0.02:
+            colour, normal, fibre = coat_of_hair(rest, colour, normal, static[HAIRINESS], dress)
+            gloss = gloss * (1 - fibre)
+    elif kind == EYE:
+        colour = eye(rest, colour)
+        glint = catch_light(normal, view, lights)
+    elif kind == LASH:  # strokes on the lid; what lies between them looks like skin
+        material = SKIN
+        gloss = 0.0
+        colour = lashes(rest, colour, static[HAIRINESS], dress)
+        normal = view
+    elif kind == HAIR:
+        fibre = 1.0
+        colour = scaled(colour, 1 + 0.35 * noise(rest[0], rest[1], rest[2]))
+        # the inside of a curtain is dark
+        ambient *= 1 - 0.7 * smoothstep(dot(normal, view), 0.0, -0.6)
+
+    if kind != HAIR and dot(normal, view) < 0:
+        normal = scaled(normal, -1.0)
+    normal = normalised(normal)
+    strand = triple(moving, STRAND)
+    surface = Surface(material, place, normal, view, strand, colour, ambient, gloss, fibre)
+    light = gathered(surface, lights, dress)
+    if material == EYE:
+        return (light[0] * ambient + glint, light[1] * ambient + glint, light[2] * ambient + glint)
+    if material == HAIR:
+        return light
+    # red light still comes out of folds
+    dim = 0.30 + 0.70 * ambient
+    return (light[0] * (0.06 + 0.94 * dim), light[1] * dim, light[2] * dim)
+
+
+# ---- what a surface is painted with
+
+
+@inlined
+def cloth(rest, normal, depth, dress):
+    """Colour and normal of cloth: woven, folded, with a pattern and an edge."""
+    x, y, z = rest
+    colour = dress.cloth
+    if depth < dress.collar:  # a collar, or the edge of a knitted neck
+        colour = dress.trim
+    elif dress.pattern == STRIPED and math.sin(y * 38) > 0.3:
+        colour = dress.trim
+    elif dress.pattern == OVER_SHIRT and abs(x) < 0.06 + 0.40 * (y - 4.9) and z > 0.2:
+        colour = dress.trim
+
+    grain = noise(x * 38, y * 38, z * 38)
+    weave = 1 + 0.06 * grain + 0.10 * noise(x * 3.1 + 7, y * 2.0, z * 3)
+    if depth < 0.03:
+        weave *= 0.75
+    fold = 0.16
+    folded = (
+        normal[0] + fold * noise(x * 2.6, y * 1.7, z * 2.6 + 3),
+        normal[1] + fold * noise(x * 2.6 + 9, y * 1.7, z * 2.6),
+        normal[2],
+    )
+    return scaled(colour, weave), folded
+
+
+@inlined
+def skin(rest, colour, gloss, dress, furrows):
+    """Colour and gloss of skin: grain and blotches, furrows, brows."""
+    x, y, z = rest
+    grain = noise(x * 38, y * 38, z * 38)
+    blotch = noise(x * 7, y * 7, z * 7)
+    mottle = 0.06 * grain + 0.06 * noise(x * 17 + 3, y * 17, z * 17)
+    red = colour[0] * (1 + mottle + 0.02 * blotch)
+    green = colour[1] * (1 + mottle - 0.09 * blotch)
+    blue = colour[2] * (1 + mottle - 0.10 * blotch)
+    if z <= 0.6:
+        return (red, green, blue), gloss
+
+    crease = creases(x, y, furrows)
+    painted = (red * (1 - 0.42 * crease), green * (1 - 0.55 * crease), blue * (1 - 0.58 * crease))
+    gloss = gloss * (1 - 0.6 * crease)
+    if 7.2 < y < 7.75:
+        streak = noise(abs(x) * 60 - y * 46, y * 16 + abs(x) * 10, 1.0)
+        cover = brow_cover(x, y, dress.brow_thickness, dress.brow_arch, dress.brow_lift, streak)
+        brow = dress.brow_density * cover * (0.90 + 0.20 * streak)
+        brow = min(max(brow, 0.0), 1.0)
+        painted = mixed(painted, brow, dress.brows)
+        gloss = gloss * (1 - 0.7 * brow)
+    return painted, gloss
+
+
+@inlined
+def coat_of_hair(rest, colour, normal, hairiness, dress):
+    """Colour and normal where hair covers the skin, and how much it does (0..1)."""
+    x, y, z = rest
+    if dress.curls > 0.5:  # curls: the same in every direction
+        f = dress.curls
+        strand = 0.6 * noise(x * f, y * f, z * f)
+        strand += 0.4 * noise(x * f * 2.2, y * f * 2.2, z * f * 2.2)
+        normal = (
+            normal[0] + 0.4 * noise(x * f + 4, y * f, z * f),
+            normal[1] + 0.4 * noise(x * f, y * f + 4, z * f),
+            normal[2],
+        )
+    else:  # combed: streaks that run back and down
+        side = abs(normal[0])
+        strand = (1 - side) * noise(x * 52, y * 3.5, z * 3.5)
+        strand += side * noise(x * 4, y * 4, z * 44)
+
+    if y < 6.95 and z > 0.4:  # a beard: short, in every direction
+        strand = 0.6 * noise(x * 60, y * 30, z * 45)
+        cover = 0.9 * smoothstep(hairiness + 0.40 * strand, 0.15, 0.80)
+    elif dress.curls > 30.0 and y > 6.95:  # cropped: the skin shimmers through
+        cover = 0.92 * smoothstep(hairiness + 0.35 * strand, 0.30, 1.0)
+    else:
+        cover = smoothstep(hairiness + 0.30 * strand, 0.28, 0.70)
+    return mixed(colour, cover, scaled(dress.hair, 1 + 0.38 * strand)), normal, cover
+
+
+@inlined
+def eye(rest, colour):
+    """Colour of an eyeball; `rest` is the direction from its middle, +z out of the pupil."""
+    x, y, z = rest
+    inverse = 1 / math.sqrt(x * x + y * y + z * z)
+    away = math.acos(min(max(z * inverse, -1.0), 1.0))  # from the middle of the pupil, radians
+    turn = math.atan2(y, x)
+    iris, pupil = 0.49, 0.19
+
+    fibres = 0.85 + 0.3 * noise(math.cos(turn) * 9, math.sin(turn) * 9, away * 6)
+    fibres += 0.5 * smoothstep(away, iris * 0.9, pupil)
+    outer_ring = 1 - 0.75 * smoothstep(away, iris - 0.10, iris)
+    limb = outer_ring * smoothstep(away, pupil - 0.02, pupil + 0.04)
+    white = smoothstep(away, iris - 0.03, iris + 0.05)
+    veins = 1 - 0.25 * smoothstep(away, 0.7, 1.2)
+    return (
+        (colour[0] * fibres * limb) * (1 - white) + 0.50 * veins * white,
+        (colour[1] * fibres * limb) * (1 - white) + 0.455 * veins * white,
+        (colour[2] * fibres * limb) * (1 - white) + 0.43 * veins * white,
+    )
+
+
+@inlined
+def catch_light(normal, view, lights):
+    """The bright spot on an eye: the mirror direction hits a soft window.
+
+    The window hangs low enough to clear the lid.
+    """
+    d = 2 * dot(normal, view)
+    mirror = (d * normal[0] - view[0], d * normal[1] - view[1], d * normal[2] - view[2])
+    side = 0.36 if lights.direction[0, 0] > 0 else -0.36
+    toward = side * mirror[0] + 0.06 * mirror[1] + 0.931 * mirror[2]
+    return 1.15 * smoothstep(toward, 0.935, 0.98)
+
+
+@inlined
+def lashes(rest, colour, density, dress):
+    """Colour of a lash's strokes in the brows' colour."""
+    strand = noise(rest[0] * 160, rest[1] * 26, rest[2] * 40)
+    cover = smoothstep(density + 0.35 * strand, 0.25, 0.75)
+    return mixed(colour, cover, scaled(dress.brows, 0.3))
+
+
+# ---- what light makes of it
+
+
+@inlined
+def gathered(surface, lights, dress):
+    """Light (3,) of the room and of the three lights on a surface, linear RGB."""
+    sun = 0.0  # share of the key light
+    if surface.material == HAIR or dot(surface.normal, row(lights.direction, 0)) > -0.46:
+        sun = shadow_at(surface.place, surface.normal, lights)
+
+    # light bounced from the room: cool from above, warm from below
+    up = 0.5 + 0.5 * surface.normal[1]
+    room = surface.ambient * dress.room
+    red = surface.colour[0] * room * (0.34 + 0.12 * up)
+    green = surface.colour[1] * room * (0.30 + 0.17 * up)
+    blue = surface.colour[2] * room * (0.28 + 0.23 * up)
+
+    for q in range(3):
+        light = row(lights.direction, q)
+        reach = sun if q == 0 else 0.35 + 0.65 * surface.ambient
+        r, g, b = answered(surface, light, reach, dress.hair_gloss)
+        red += lights.colour[q, 0] * r
+        green += lights.colour[q, 1] * g
+        blue += lights.colour[q, 2] * b
+    return (red, green, blue)
+
+
+@inlined
+def answered(surface, light, reach, hair_gloss):
+    """Light (3,) that a surface sends to the camera for white light from one direction."""
+    half = normalised(
+        (light[0] + surface.camera[0], light[1] + surface.camera[1], light[2] + surface.camera[2])
+    )
+    facing = dot(surface.normal, light)
+    d = (0.0, 0.0, 0.0)
+    h = (0.0, 0.0, 0.0)
+    shine = 0.0
+    if surface.fibre < 1.0:
+        shine = reflected(surface, dot(surface.normal, half), dot(surface.camera, half))
+        shine *= max(facing, 0.0) * reach
+        d = diffuse(surface, facing, reach)
+    if surface.fibre > 0.0:
+        h = hair_light(surface, light, half, facing, reach, hair_gloss)
+
+    bare = 1 - surface.fibre
+    return (
+        bare * (surface.colour[0] * d[0] + shine) + surface.fibre * h[0],
+        bare * (surface.colour[1] * d[1] + shine) + surface.fibre * h[1],
+        bare * (surface.colour[2] * d[2] + shine) + surface.fibre * h[2],
+    )
+
+
+@inlined
+def shadow_at(place, normal, lights):
+    """Share of the key light that reaches a place: the shadow map, filtered percentage-closer."""
+    # a little above the surface, or it would shade itself
+    x = place[0] + 0.03 * normal[0]
+    y = place[1] + 0.03 * normal[1]
+    z = place[2] + 0.03 * normal[2]
+    shadow = lights.shadow
+    m = lights.to_map
+    n = shadow.shape[0]
+    sx = m[0, 0] * x + m[0, 1] * y + m[0, 2] * z + m[0, 3]
+    sy = m[1, 0] * x + m[1, 1] * y + m[1, 2] * z + m[1, 3]
+    sz = m[2, 0] * x + m[2, 1] * y + m[2, 2] * z + m[2, 3]
+    if sx < 3 or sy < 3 or sx > n - 4 or sy > n - 4:
+        return 1.0
+
+    ix, iy = int(sx), int(sy)
+    open_texels = 0  # most places are wholly lit or wholly dark: nine texels tell
+    for dy in range(-SHADOW_SIDE, SHADOW_SIDE + 1, SHADOW_SIDE):
+        for dx in range(-SHADOW_SIDE, SHADOW_SIDE + 1, SHADOW_SIDE):
+            open_texels += shadow[iy + dy, ix + dx] > sz - BIAS
+    if open_texels == 0 or open_texels == 9:
+        return open_texels / 9.0
+
+    # five texels, the outer two weighted by the place between them: an edge that does not jump
+    fx, fy = sx - ix, sy - iy
+    reach = 0.0
+    for dy in range(-SHADOW_SIDE, SHADOW_SIDE + 1):
+        for dx in range(-SHADOW_SIDE, SHADOW_SIDE + 1):
+            if shadow[iy + dy, ix + dx] > sz - BIAS:
+                reach += edge_weight(dy, fy) * edge_weight(dx, fx)
+    return reach / 16.0
+
+
+@inlined
+def edge_weight(d, f):
+    """Weight of texel d of -2..2 for a place at share f of its own texel; the five sum to four."""
+    if d == -SHADOW_SIDE:
+        return 1 - f
+    if d == SHADOW_SIDE:
+        return f
+    return 1.0
+
+
+@inlined
+def reflected(surface, half_normal, half_view):
+    """Mirrored light of skin, wet surfaces and cloth: Fresnel's share of soft and sharp lobes."""
+    graze = 1 - max(half_view, 0.0)
+    fresnel = 0.028 + 0.97 * graze * graze * graze * graze * graze
+    n8 = max(half_normal, 0.0) ** 8
+    n16 = n8 * n8
+    if surface.material == SKIN:
+        return fresnel * (2.0 * n8 * n8 + 3.2 * n16 * n16 * n16) * surface.gloss
+    if surface.material == EYE or surface.material == WET:
+        return fresnel * 12 * n16 * n16 * n16 * n16 * surface.gloss
+    return fresnel * n8 * surface.gloss
+
+
+@inlined
+def diffuse(surface, facing, reach):
+    """Scattered light (3,): red light travels further under the skin."""
+    if surface.material == SKIN:
+        return (
+            min(max((facing + 0.30) / 1.30, 0.0), 1.0) * (0.13 + 0.87 * reach),
+            min(max((facing + 0.14) / 1.14, 0.0), 1.0) * (0.10 + 0.90 * reach),
+            min(max((facing + 0.09) / 1.09, 0.0), 1.0) * (0.07 + 0.93 * reach),
+        )
+    grey = max(facing, 0.0) * (0.10 + 0.90 * reach)
+    return (grey, grey, grey)
+
+
+@inlined
+def hair_light(surface, light, half, facing, reach, gloss):
+    """Kajiya and Kay's hair (3,): light across the strand, and two highlights along it."""
+    strand = normalised(surface.strand)
+    tl = dot(strand, light)
+    th = dot(strand, half)
+    across = math.sqrt(max(0.0, 1 - tl * tl))
+    first = max(0.0, 1 - th * th)
+    second = max(0.0, 1 - (th + 0.14) * (th + 0.14))  # shifted, in the hair's own colour
+    e2 = first * first
+    e8 = e2 * e2 * e2 * e2
+    f4 = second * second * second * second
+
+    turned = min(max((facing + 0.45) / 1.45, 0.0), 1.0)
+    body = turned * (0.35 + 0.65 * across) * (0.25 + 0.75 * reach)
+    white_gleam = gloss * 0.035 * e8 * e8 * turned * reach
+    own_gleam = gloss * 0.5 * f4 * f4 * turned * reach
+    return (
+        surface.ambient * (surface.colour[0] * (body + own_gleam) + white_gleam),
+        surface.ambient * (surface.colour[1] * (body + own_gleam) + white_gleam),
+        surface.ambient * (surface.colour[2] * (body + own_gleam) + white_gleam),
+    )
+
+
+# ---- three numbers
+
+
+@inlined
+def triple(array, first):
+    """Three neighbouring numbers of an array."""
+    return (array[first], array[first + 1], array[first + 2])
+
+
+@inlined
+def row(array, i):
+    """Row i of an array (n, 3)."""
+    return (array[i, 0], array[i, 1], array[i, 2])
+
+
+@inlined
+def dot(a, b):
+    """Scalar product."""
+    return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]
+
+
+@inlined
+def scaled(a, factor):
+    """A vector or colour times a number."""
+    return (a[0] * factor, a[1] * factor, a[2] * factor)
+
+
+@inlined
+def normalised(a):
+    """A vector of length one; a zero vector stays near zero."""
+    return scaled(a, 1 / (math.sqrt(dot(a, a)) + 1e-9))
+
+
+@inlined
+def mixed(a, share, b):
+    """Between colours a (share 0) and b (share 1)."""
+    return (
+        a[0] + share * (b[0] - a[0]),
+        a[1] + share * (b[1] - a[1]),
+        a[2] + share * (b[2] - a[2]),
+    )

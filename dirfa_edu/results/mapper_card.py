@@ -14,8 +14,8 @@ from typing import Iterator
 
 import numpy as np
 
-from ..animation import ATTRIBUTES, FPS, GROUPS, N_ATTRIBUTES, column
-from ..data.corpus import Corpus, observed_events
+from ..animation import ATTRIBUTES, FPS, GROUPS, N_ATTRIBUTES, column, observed_events
+from ..data.corpus import Corpus
 from ..discretize import Discretizer
 from ..examples import held_out, mapper_tracks
 from ..files import data_path
@@ -282,7 +282,7 @@ def calibration(
 
     Frames are sorted by the law's stored probability, given the audio, and cut into four equal
     parts; a row holds the part's mean probability by the law, the share of samples that show the
-    event there, and the number of frames. The events are those of `corpus.observed_events`. No real
+    event there, and the number of frames. The events are those of `animation.observed_events`. No real
     data set can know its law. Notebook: 04_mapper.
     """
     law: dict[str, list] = {}

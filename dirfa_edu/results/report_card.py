@@ -23,8 +23,7 @@ from ..faces.vision import extract
 from ..files import InputError, atomic_path
 from ..metrics import HUMAN_EBR, UNITS, acd_pairwise, diversity, ebr, jitter
 from ..plots import jpeg, png
-from .syncnet import PublishedSyncNet, face_crops, load_published
-from .syncnet import distances as published_distances
+from .syncnet import PublishedSyncNet, face_crops, load_published, published_distances
 
 FILMS = (".mp4", ".webm", ".mov")
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")

@@ -539,7 +539,7 @@ checks.repair(repair)
 # The same recipe for all 23 columns of the clip's real file, against `read_openface`:
 
 # %%
-lines = [[cell.strip() for cell in line.split(",")] for line in clip.csv.read_text().splitlines()]
+lines = [[cell.strip() for cell in line.split(",")] for line in open(clip.csv)]
 table = {name: np.array([float(line[i]) for line in lines[1:]]) for i, name in enumerate(lines[0])}
 good = np.where(table["success"] == 1)[0]
 wanted = [f"{name}_r" if name.startswith("AU") else name for name in ATTRIBUTES]

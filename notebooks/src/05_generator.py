@@ -37,7 +37,7 @@ from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, Actor, Corpus, Discriminator, Ge
 from dirfa_edu import column, data_path, examples, generator, load_pretrained, losses, metrics, plots, training
 from dirfa_edu.course import checks, explorers, puppet
 from dirfa_edu.data.pool import Pool
-from dirfa_edu.faces import geometry, vision
+from dirfa_edu.faces import geometry, identity
 
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)  # switched on where something learns
@@ -320,7 +320,7 @@ for name, other in (("shifted", shifted), ("grey", grey)):
 # shifted stripes. The paper's $\phi$ is VGG; ours is a face recognition network, which may be shipped. On faces:
 
 # %%
-phi = vision.load_face_resnet()
+phi = identity.load_face_resnet()
 blurred = F.avg_pool2d(F.pad(I_tgt, [2] * 4, "reflect"), 5, stride=1)
 mouth = I_tgt.clone()
 mouth[..., 72:104, 40:88] = I_src[..., 72:104, 40:88]

@@ -268,7 +268,7 @@ L["truth, 3 frames late"] = np.roll(L["truth"], 3, axis=0)
 lips_off = {name: metrics.lmd(points, L["truth"]) for name, points in L.items() if name != "truth"}
 fig, axes = plots.new(1, 4, width=9.5, height=2, width_ratios=[1, 1, 1, 1.6])
 for ax, name in zip(axes, ("truth", "ours", "frozen")):
-    mouth = L[name][FRAME, vision.MOUTH, :2]
+    mouth = L[name][FRAME, vision.MOUTH_POINTS, :2]
     mouth = mouth - mouth.mean(0)
     for part in (mouth[:12], mouth[12:]):  # outer and inner lips
         ax.plot(*np.concatenate([part, part[:1]]).T, color=plots.COLOURS["Y"])

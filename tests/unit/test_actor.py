@@ -1,4 +1,4 @@
-"""Digital actors: what an attribute means can be measured on the landmarks and seen in the pixels."""
+"""Digital actors: what an attribute means is measured on landmarks and seen in the pixels."""
 
 import subprocess
 import sys
@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 
-from dirfa_edu.actors.actor import ACTORS, Actor, neck_translation, rotation
+from dirfa_edu.actors import mesh
+from dirfa_edu.actors.actor import ACTORS, Actor, head_rotation, neck_translation
 from dirfa_edu.actors.looks import CAST, draw_look
 from dirfa_edu.actors.paint import furrows
 from dirfa_edu.files import InputError, data_path
@@ -105,7 +106,7 @@ def test_jaw_drop_opens_the_mouth_on_landmarks_and_in_pixels(actor):
 def test_blinking_covers_the_eyes(actor):
     openings = [gap(actor.landmarks(attributes(AU45=v), 512))[1] for v in range(6)]
     assert np.all(np.diff(openings) < 0) and openings[5] < 0.5 * openings[0]
-    eyes = np.flatnonzero(actor.material == 1)
+    eyes = np.flatnonzero(actor.material == mesh.EYE)
     shown = []
     for v in range(6):
         actor.render(attributes(AU45=v), 256)
@@ -214,9 +215,8 @@ def test_the_face_fills_the_frame():
 
 def test_a_neck_turns_about_a_joint_that_stays():
     angles, arm = (0.2, -0.1, 0.05), np.array([0, 95.0, 60])
-    joint = rotation(angles) @ arm + neck_translation(
-        angles
-    )  # the joint, seen from the head's old origin
+    # the joint, seen from the head's old origin
+    joint = head_rotation(angles) @ arm + neck_translation(angles)
     assert np.allclose(joint, arm)
     assert np.allclose(neck_translation((0, 0, 0)), 0)
 
@@ -233,12 +233,14 @@ def covered(actor, size=128, material=None):
 
 
 def test_skin_does_not_flicker_when_the_head_moves_a_hair(actor):
-    """A tenth of a millimetre: grain and furrows move with the skin, so no pixel inside it jumps."""
+    """A tenth of a millimetre: grain and furrows move with the skin, no pixel inside it jumps."""
     still, moved = (
         actor.render(np.zeros(23)).astype(float),
         actor.render(attributes(TX=0.1)).astype(float),
     )
-    skin = sliding_window_view(np.pad(covered(actor, material=0) == 1, 2), (5, 5)).all((2, 3))
+    skin = sliding_window_view(np.pad(covered(actor, material=mesh.SKIN) == 1, 2), (5, 5)).all(
+        (2, 3)
+    )
     change = np.abs(moved - still).max(-1)
     assert skin.sum() > 3000 and 0 < change.mean() < 1
     assert np.quantile(change[skin], 0.99) < 5 and change[skin].max() < 40
@@ -302,7 +304,7 @@ def test_furrows_deepen_with_their_action_unit():
 
 def test_a_fresh_process_draws_the_same_bytes(actor):
     code = (
-        "import zlib, numpy as np; from dirfa_edu.actor import Actor; "
+        "import zlib, numpy as np; from dirfa_edu.actors.actor import Actor; "
         "print(zlib.crc32(Actor('ben').render(.3 * np.arange(23) / 23).tobytes()))"
     )
     fresh = subprocess.run(

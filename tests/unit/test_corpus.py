@@ -12,16 +12,10 @@ import pytest
 import soundfile as sf
 
 from dirfa_edu import audio, cli
-from dirfa_edu.animation import column, write_openface
+from dirfa_edu.animation import column, observed_events, write_openface
 from dirfa_edu.audio import frame_count
-from dirfa_edu.data.corpus import (
-    CHAPTER_CLIP,
-    PROBE_TRAIN,
-    Clip,
-    Corpus,
-    fingerprint,
-    observed_events,
-)
+from dirfa_edu.data.corpus import CHAPTER_CLIP, PROBE_TRAIN, Clip, Corpus
+from dirfa_edu.data.integrity import FILES, fingerprint
 from dirfa_edu.files import InputError
 from dirfa_edu.video import write_mp4
 
@@ -99,7 +93,8 @@ def test_train_clips_carry_further_draws_of_the_same_sound(corpus):
 def test_event_probabilities_are_counted_over_a_thousand_draws(corpus):
     """Blinks know nothing of the words, so their probability is the same in every frame: what
     varies is the counting, by p (1 - p) / draws. (Taken every eighth frame: neighbours see the same
-    blink.)"""
+    blink.)
+    """
     varied, expected = 0, 0
     for clip in corpus.select(split="test", kind="speech") + corpus.select(kind="real"):
         p = clip.truth()["events"]["blink"][::8]
@@ -127,12 +122,13 @@ def test_chapter_clips_frame_17_is_an_open_vowel_with_a_bilabial_near(corpus):
 
 @pytest.fixture
 def one(corpus, tmp_path):
-    """A corpus of one filmed test clip, copied, with the sha256 of today's files in its manifest."""
+    """A corpus of one filmed test clip, copied, with the sha256 of its files in its manifest."""
     clip = corpus.select(split="test", voice="awb", rendered=True)[0]
-    for name in ("audio", "csv", "video", "phone_file", "truth_file"):
-        copy = tmp_path / getattr(clip, name).relative_to(corpus.root)
+    for name in FILES:
+        path = Path(getattr(clip, name))
+        copy = tmp_path / path.relative_to(corpus.root)
         copy.parent.mkdir(exist_ok=True)
-        shutil.copy(getattr(clip, name), copy)
+        shutil.copy(path, copy)
     header, *rows = (corpus.root / "manifest.csv").read_text().splitlines()
     row = next(r for r in rows if r.startswith(clip.name + ","))
     (tmp_path / "manifest.csv").write_text(
@@ -147,10 +143,10 @@ def flip(path, place):
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("name", ["audio", "csv", "video", "phone_file", "truth_file"])
+@pytest.mark.parametrize("name", FILES)
 def test_one_flipped_byte_in_any_file_is_found(one, name):
     assert one.check() == []
-    path, rng = getattr(one.clips[0], name), np.random.default_rng(3)
+    path, rng = Path(getattr(one.clips[0], name)), np.random.default_rng(3)
     for place in (0, 1, *rng.random(6)):
         flip(path, place)
         problems = one.check()
@@ -160,18 +156,18 @@ def test_one_flipped_byte_in_any_file_is_found(one, name):
     flip(path, 0)
     # without its first byte it cannot be read: this file it is
     if name in ("video", "phone_file", "truth_file"):
-        assert not any(
-            other.name in one.check()[0] for other in (one.clips[0].audio, one.clips[0].csv)
-        )
+        others = one.clips[0].audio, one.clips[0].csv
+        assert not any(Path(other).name in one.check()[0] for other in others)
     path.unlink()
     assert one.check() == [f"{one.clips[0].name}: {path} is missing"]
 
 
 def test_bytes_may_not_move_between_files(one):
     clip = one.clips[0]
-    phones = clip.phone_file.read_bytes()
-    clip.video.write_bytes(clip.video.read_bytes() + phones[:1])
-    clip.phone_file.write_bytes(phones[1:])
+    film, phone_file = Path(clip.video), Path(clip.phone_file)
+    phones = phone_file.read_bytes()
+    film.write_bytes(film.read_bytes() + phones[:1])
+    phone_file.write_bytes(phones[1:])
     assert len(one.check()) == 1
 
 
@@ -183,11 +179,12 @@ def test_doctor_ends_with_one_sentence_and_code_2(one, monkeypatch, capsys):
     assert (
         not stop.value.code and "1 clips, every file as in the manifest" in capsys.readouterr().out
     )
-    flip(one.clips[0].phone_file, 0.5)
+    phone_file = Path(one.clips[0].phone_file)
+    flip(phone_file, 0.5)
     with pytest.raises(SystemExit) as stop:
         cli.main()
     said = capsys.readouterr().err
-    assert stop.value.code == 2 and said.count("\n") == 1 and one.clips[0].phone_file.name in said
+    assert stop.value.code == 2 and said.count("\n") == 1 and phone_file.name in said
 
 
 def test_other_corpora_are_checked_by_opening_what_they_hold(tmp_path, monkeypatch, capsys):
@@ -350,13 +347,13 @@ def test_probes_are_exact_and_start_neutral(corpus):
 
 
 def test_a_clip_keeps_its_paths_whatever_is_done_to_it():
-    clip = Clip("a", "train", audio=Path("x") / "a.wav", csv="x/a.csv")
-    assert clip.audio == Path("x/a.wav") and clip.csv == Path("x/a.csv") and clip.video is None
-    assert (
-        clip == Clip("a", "train", audio="x/a.wav", csv=Path("x/a.csv")) and len({clip, clip}) == 1
-    )
+    clip = Clip("a", "train", audio="x/a.wav", csv="x/a.csv")
+    assert clip.sound_file() == Path("x/a.wav") and clip.track_file() == Path("x/a.csv")
+    assert clip.audio == "x/a.wav" and clip.csv == "x/a.csv" and clip.video is None
+    assert clip == Clip("a", "train", audio="x/a.wav", csv="x/a.csv") and len({clip, clip}) == 1
     assert pickle.loads(pickle.dumps(clip)) == clip
-    assert dataclasses.replace(clip, video="v.mp4").video == Path("v.mp4")
+    film = dataclasses.replace(clip, video="v.mp4", audio=None)
+    assert film.video == "v.mp4" and film.sound_file() == Path("v.mp4")
     with pytest.raises(dataclasses.FrozenInstanceError):
         clip.audio = None
 

@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from dirfa_edu.animation import POSE, column
-from dirfa_edu.data.corpus import CHAPTER_CLIP, Corpus, observed_events
+from dirfa_edu.animation import POSE, column, observed_events
+from dirfa_edu.data.corpus import CHAPTER_CLIP, Corpus
 from dirfa_edu.files import data_path
 
 

@@ -54,7 +54,8 @@ def test_a_hundred_thousand_clips_are_found_in_little_memory(big, capsys):
     assert count == 100_000 and len({clip.name for clip in corpus}) == count
     assert peak < 100e6, f"{peak / 1e6:.0f} MB"
     assert capsys.readouterr().err == ""
-    assert corpus["id00007/film000070/00099"].video == big / "dev/mp4/id00007/film000070/00099.mp4"
+    film = big / "dev/mp4/id00007/film000070/00099.mp4"
+    assert corpus["id00007/film000070/00099"].video == str(film)
 
 
 def test_a_search_shows_progress_only_when_it_takes_long(tmp_path, monkeypatch, capsys):
@@ -129,9 +130,8 @@ def test_what_cannot_be_used_is_passed_over_and_said_once(tmp_path, monkeypatch)
     monkeypatch.setattr(os, "scandir", guarded)
     with pytest.warns(UserWarning, match="skipped 6 entries") as said:
         (clip,) = Corpus(root).clips
-    assert (
-        clip.name == "id00001/vidéo ü/00001" and clip.video.is_file() and clip.audio == clip.video
-    )
+    assert clip.name == "id00001/vidéo ü/00001"
+    assert os.path.isfile(clip.video) and clip.audio == clip.video
     assert len(said) == 1
     for words in (
         "an empty file (1",

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from dirfa_edu.actors import mesh, paint, shading
 from dirfa_edu.actors import render as r
-from dirfa_edu.actors import shading
+from dirfa_edu.actors.looks import draw_look
+from dirfa_edu.fast import compiled
 
 
 def draw(points, triangles, size=16, two_sided=True):
@@ -73,9 +75,9 @@ def test_the_tone_curve_rises_from_black_to_white():
 
 def test_noise_is_smooth_bounded_and_repeatable():
     x = np.linspace(-5, 5, 2001)
-    n = np.array([shading.noise(v, 0.3, -1.7) for v in x])
+    n = np.array([paint.noise(v, 0.3, -1.7) for v in x])
     assert np.abs(n).max() <= 1 and n.std() > 0.2 and np.abs(np.diff(n)).max() < 0.03
-    assert shading.noise(1.25, 2.5, 3.75) == shading.noise(1.25, 2.5, 3.75)
+    assert paint.noise(1.25, 2.5, 3.75) == paint.noise(1.25, 2.5, 3.75)
 
 
 def test_a_light_view_keeps_lengths_and_orders_depth():
@@ -101,41 +103,108 @@ def test_occlusion_darkens_what_a_lid_covers():
 
 
 def test_a_lit_sphere_is_bright_towards_the_light_and_the_background_stays():
-    d, t = r.eye_grid(24, 32)
+    d, triangles = r.eye_grid(24, 32)
     size, n = 32, len(d)
     points = np.c_[16 + 10 * d[:, 0], 16 - 10 * d[:, 1], 10 - d[:, 2]] * [2, 2, 1]
-    depth, seen = draw(points, t, 64, two_sided=False)
-    moving = np.concatenate([d, d, d], 1).astype(np.float32)
-    static = np.concatenate(
-        [d, np.full((n, 3), 0.4), np.ones((n, 1)), np.zeros((n, 2)), -np.ones((n, 1))], 1
+    _, seen = draw(points, triangles, 64, two_sided=False)
+    ball = mesh.Patch(
+        place=d,
+        normal=d,
+        strand=d,
+        rest=d,
+        colour=np.full((n, 3), 0.4),
+        ambient=np.ones(n),
+        gloss=np.zeros(n),
+        hairiness=np.zeros(n),
+        neckline=-np.ones(n),
+        head=np.ones(n),
+        triangles=triangles,
+        material=np.full(len(triangles), mesh.SKIN, np.uint8),
     )
-    light = np.array([(1, 0, 1), (0, 0, 1), (0, 0, 1)], np.float32) / np.float32(np.sqrt(2))
-    power = np.array([(1, 1, 1), (0, 0, 0), (0, 0, 0)], np.float32)
-    background, image = (
-        np.full((size, size, 3), 90, np.float32),
-        np.empty((size, size, 3), np.uint8),
+    lights = shading.Lights(
+        direction=np.array([(1, 0, 1), (0, 0, 1), (0, 0, 1)], np.float32) / np.float32(np.sqrt(2)),
+        colour=np.array([(1, 1, 1), (0, 0, 0), (0, 0, 0)], np.float32),
+        to_map=np.zeros((3, 4), np.float32),
+        shadow=np.full((8, 8), 1e9, np.float32),
     )
+    dark = dict.fromkeys(("hair", "cloth", "trim", "brows"), (np.float32(0),) * 3)
+    dress = paint.Dress(**{name: np.float32(0) for name in paint.Dress._fields} | dark)
+    background = np.full((size, size, 3), 90, np.float32)
+    image = np.empty((size, size, 3), np.uint8)
     shading.shade(
-        points.astype(np.float32),
-        t.astype(np.int32),
-        np.full(len(t), r.SKIN, np.uint8),
+        shading.Mesh(
+            points.astype(np.float32),
+            triangles.astype(np.int32),
+            ball.material,
+            np.concatenate([d, d, d], 1).astype(np.float32),
+            mesh.static_columns(ball),
+        ),
         seen,
-        moving,
-        static.astype(np.float32),
         np.array([0, 0, 9], np.float32),
-        light,
-        power,
-        np.zeros((3, 4), np.float32),
-        np.full((8, 8), 1e9, np.float32),
-        np.zeros(22, np.float32),
-        np.zeros(9, np.float32),
+        lights,
+        dress,
+        np.zeros(mesh.FURROWS, np.float32),
         background,
-        image,
         r.tone_curve(),
+        image,
     )
     assert np.all(image[0] == 90) and np.all(image[:, 0] == 90)
     assert image[16, 22:25].mean() > image[16, 8:11].mean() + 40  # lit from the right
     assert abs(int(image[12, 22, 0]) - int(image[19, 22, 0])) < 12  # alike above and below
+
+
+def test_patches_are_joined_with_their_triangles_moved():
+    """A triangle of the second patch still names its own vertices; columns find their places."""
+    rng = np.random.default_rng(0)
+
+    def patch(n, material):
+        wide = {
+            name: rng.random((n, 3)) for name in ("place", "normal", "strand", "rest", "colour")
+        }
+        narrow = ("ambient", "gloss", "hairiness", "neckline", "head")
+        return mesh.Patch(
+            **wide,
+            **{name: rng.random(n) for name in narrow},
+            triangles=np.array([[0, 1, n - 1]]),
+            material=np.array([material]),
+        )
+
+    a, b = patch(4, mesh.SKIN), patch(5, mesh.HAIR)
+    both = mesh.join([a, b])
+    assert both.triangles.tolist() == [[0, 1, 3], [4, 5, 8]]
+    assert both.material.tolist() == [mesh.SKIN, mesh.HAIR]
+    assert np.array_equal(both.place[both.triangles[1]], b.place[b.triangles[0]])
+
+    static = mesh.static_columns(both)
+    assert static.shape == (9, mesh.STATIC) and static.dtype == np.float32
+    for column, name in (
+        (mesh.AMBIENT, "ambient"),
+        (mesh.GLOSS, "gloss"),
+        (mesh.HAIRINESS, "hairiness"),
+        (mesh.NECKLINE, "neckline"),
+    ):
+        assert np.allclose(static[:, column], getattr(both, name)), name
+    assert np.allclose(static[:, mesh.REST : mesh.REST + 3], both.rest)
+    assert np.allclose(static[:, mesh.COLOUR : mesh.COLOUR + 3], both.colour)
+
+
+def test_columns_do_not_overlap():
+    wide = {mesh.REST: 3, mesh.COLOUR: 3}
+    narrow = {mesh.AMBIENT: 1, mesh.GLOSS: 1, mesh.HAIRINESS: 1, mesh.NECKLINE: 1}
+    taken = [first + i for first, n in (wide | narrow).items() for i in range(n)]
+    assert sorted(taken) == list(range(mesh.STATIC))
+    taken = [first + i for first in (mesh.PLACE, mesh.NORMAL, mesh.STRAND) for i in range(3)]
+    assert sorted(taken) == list(range(mesh.MOVING))
+
+
+def test_a_dress_holds_the_looks_own_numbers():
+    look = draw_look("ben")
+    dress = paint.dress(look)
+    assert np.allclose(dress.hair, look.hair_colour) and np.allclose(
+        dress.cloth, look.cloth_colours[0]
+    )
+    assert dress.brow_arch == np.float32(look.brow["arch"])
+    assert dress.room == np.float32(look.light["room"])
 
 
 def test_where_nothing_can_be_cached_the_functions_still_compile(monkeypatch):
@@ -147,4 +216,4 @@ def test_where_nothing_can_be_cached_the_functions_still_compile(monkeypatch):
     def double(x):
         return 2 * x
 
-    assert r.compiled(double)(4.0) == 8.0
+    assert compiled(double)(4.0) == 8.0

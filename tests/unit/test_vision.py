@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from dirfa_edu.animation import AU_NUMBERS, AUS, column
-from dirfa_edu.faces import geometry, vision
+from dirfa_edu.faces import geometry, identity, vision
 from dirfa_edu.files import InputError, data_path, load_tensors
 
 
@@ -25,23 +25,23 @@ def posed(rx=0.0, ry=0.0, rz=0.0, scale=1.0, at=(64, 64)):
 
 
 # ---- crops ----
-def test_warp_of_the_whole_picture_is_the_picture():
+def test_a_cut_of_the_whole_picture_is_the_picture():
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    assert np.array_equal(vision.warp(image, (8, 8, 16, 0.0), 16), image)
+    assert np.array_equal(vision.cut_out(image, (8, 8, 16, 0.0), 16), image)
 
 
-def test_warp_turns_by_its_angle():
+def test_a_cut_turns_by_its_angle():
     image = np.random.default_rng(1).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     # looking through a frame turned clockwise by 90 degrees shows the picture turned the other way
-    assert np.array_equal(vision.warp(image, (8, 8, 16, np.pi / 2), 16), np.rot90(image))
+    assert np.array_equal(vision.cut_out(image, (8, 8, 16, np.pi / 2), 16), np.rot90(image))
 
 
-def test_warp_repeats_edges_and_averages_when_it_shrinks():
+def test_a_cut_repeats_edges_and_averages_when_it_shrinks():
     image = np.zeros((64, 64, 3), np.uint8)
     image[::2] = 200  # stripes of one pixel
-    assert abs(int(vision.warp(image, (32, 32, 64, 0.0), 16).mean()) - 100) <= 1
-    assert vision.warp(image, (32, 32, 64, 0.0), 16).std() < 1  # and no moire
-    assert vision.warp(np.full((8, 8, 3), 9, np.uint8), (0, 0, 40, 0.3), 8).min() == 9
+    assert abs(int(vision.cut_out(image, (32, 32, 64, 0.0), 16).mean()) - 100) <= 1
+    assert vision.cut_out(image, (32, 32, 64, 0.0), 16).std() < 1  # and no moire
+    assert vision.cut_out(np.full((8, 8, 3), 9, np.uint8), (0, 0, 40, 0.3), 8).min() == 9
 
 
 def test_crop_rule_levels_the_eyes_and_takes_one_and_a_half_boxes():
@@ -118,7 +118,7 @@ MOVES = {
 
 @pytest.mark.parametrize("au", MOVES)
 def test_an_action_unit_rises_with_its_own_movement(au):
-    Y = vision.attributes_from_landmarks(one_second_of(MOVES[au]), (640, 480))
+    Y = geometry.attributes_from_landmarks(one_second_of(MOVES[au]), (640, 480))
     assert Y[:20, column(au)].max() < 0.05
     assert Y[20:, column(au)].min() > 0.5
     assert 0 <= Y[:, :17].min() and Y[:, :17].max() <= 5
@@ -128,12 +128,12 @@ def test_a_still_face_has_no_action_units_whoever_it_is():
     wide = one_second_of()
     wide[..., 0] = (wide[..., 0] - 64) * 1.2 + 64
     for L in (one_second_of(), wide):
-        assert np.abs(vision.attributes_from_landmarks(L, (640, 480))).max() < 1e-3
+        assert np.abs(geometry.attributes_from_landmarks(L, (640, 480))).max() < 1e-3
 
 
 def test_turning_the_head_moves_pose_and_hardly_an_action_unit():
     L = np.stack([posed(ry=angle, scale=2.0) for angle in np.linspace(-0.4, 0.4, 25)])
-    Y = vision.attributes_from_landmarks(L, (640, 480))
+    Y = geometry.attributes_from_landmarks(L, (640, 480))
     assert Y[:, :17].max() < 0.01
     assert np.allclose(Y[:, column("pose_Ry")], np.linspace(-0.4, 0.4, 25), atol=1e-4)
 
@@ -141,9 +141,9 @@ def test_turning_the_head_moves_pose_and_hardly_an_action_unit():
 def test_frames_without_a_face_are_filled_from_their_neighbours():
     L = one_second_of(MOVES["AU25"])
     L[5:8] = np.nan
-    assert np.isfinite(vision.attributes_from_landmarks(L, (640, 480))).all()
+    assert np.isfinite(geometry.attributes_from_landmarks(L, (640, 480))).all()
     with pytest.raises(InputError, match="face"):
-        vision.attributes_from_landmarks(np.full((4, 468, 3), np.nan), (640, 480))
+        geometry.attributes_from_landmarks(np.full((4, 468, 3), np.nan), (640, 480))
 
 
 def test_measures_are_in_attribute_order():
@@ -174,8 +174,8 @@ def published_network(x, stored):
     x = (x - torch.tensor([122.782, 117.001, 104.298])[:, None, None]) / 256
     x = F.max_pool2d(layer(x, "conv32_down", 2, True, 0), 3, 2)
     for name in (
-        "conv32_1 conv32_2 conv32_3 conv64_down conv64_1 conv64_2 conv64_3 conv128_down conv128_1 conv128_2 "
-        "conv256_down conv256_1 conv256_2 conv256_down_out"
+        "conv32_1 conv32_2 conv32_3 conv64_down conv64_1 conv64_2 conv64_3 conv128_down conv128_1 "
+        "conv128_2 conv256_down conv256_1 conv256_2 conv256_down_out"
     ).split():
         down = "down" in name
         out = layer(
@@ -201,12 +201,12 @@ def test_embedding_equals_the_published_network():
     stored, _ = load_tensors(data_path("models", "face_resnet.safetensors"))
     chips = torch.rand(2, 3, 150, 150, generator=torch.Generator().manual_seed(0))
     assert torch.allclose(
-        vision.load_face_resnet().embed(chips), published_network(chips * 255, stored), atol=1e-4
+        identity.load_face_resnet().embed(chips), published_network(chips * 255, stored), atol=1e-4
     )
 
 
 def test_features_at_any_size_with_gradients_to_the_picture():
-    network = vision.load_face_resnet()
+    network = identity.load_face_resnet()
     assert not any(p.requires_grad for p in network.parameters())
     for size in (64, 128, 200):
         picture = torch.rand(1, 3, size, size, requires_grad=True)
@@ -220,7 +220,7 @@ def test_features_at_any_size_with_gradients_to_the_picture():
 
 @pytest.mark.parametrize("levels", [1, 2, 3, 4, 5])
 def test_features_refuse_what_is_too_small(levels):
-    network, smallest = vision.load_face_resnet(), {1: 11, 2: 19, 3: 31, 4: 55, 5: 103}[levels]
+    network, smallest = identity.load_face_resnet(), {1: 11, 2: 19, 3: 31, 4: 55, 5: 103}[levels]
     assert len(network.features(torch.rand(1, 3, smallest, smallest), levels)) == levels
     with pytest.raises(InputError, match="px"):
         network.features(torch.rand(1, 3, smallest - 1, smallest), levels)
@@ -228,7 +228,7 @@ def test_features_refuse_what_is_too_small(levels):
 
 def test_embed_wants_aligned_chips():
     with pytest.raises(InputError, match="face_chips"):
-        vision.load_face_resnet().embed(torch.rand(1, 3, 128, 128))
+        identity.load_face_resnet().embed(torch.rand(1, 3, 128, 128))
 
 
 def test_chips_put_the_eyes_where_the_network_learned_them():
@@ -307,7 +307,7 @@ def test_every_frame_of_an_actor_is_found_where_it_is(talking):
 def test_what_the_actor_does_is_measured(talking):
     Y, clips = talking
     for frames in clips.values():
-        found = vision.attributes_from_landmarks(vision.landmarks(frames), (128, 128))
+        found = geometry.attributes_from_landmarks(vision.landmarks(frames), (128, 128))
         for name, least in (
             ("pose_Ry", 0.9),
             ("pose_Rx", 0.8),
@@ -323,7 +323,7 @@ def test_an_opening_jaw_is_not_taken_for_a_raised_chin_or_a_dimple(talking):
     Y, clips = talking
     jaw = Y[:, column("AU26")] > 1
     for frames in clips.values():
-        found = vision.attributes_from_landmarks(vision.landmarks(frames), (128, 128))
+        found = geometry.attributes_from_landmarks(vision.landmarks(frames), (128, 128))
         for au in ("AU14", "AU15", "AU17"):
             shut, open_ = (
                 found[~jaw & (Y[:, column("AU12")] == 0), column(au)],
@@ -351,12 +351,12 @@ def test_extract_gives_all_the_networks_need(talking, tmp_path):
     assert found["frames"].shape == (40, 128, 128, 3) and found["portrait"].shape == (256, 256, 3)
     assert abs(len(found["wave"]) - 40 * 640) < 3000
     assert np.median(found["animation"][:, 17:], axis=0) == pytest.approx(np.zeros(6), abs=1e-5)
-    portrait = vision.attributes_from_landmarks(
+    portrait = geometry.attributes_from_landmarks(
         vision.landmarks(
             np.stack(
                 [
                     found["portrait"],
-                    *[vision.warp(f, (64, 64, 128, 0.0), 256) for f in clips["anna"]],
+                    *[vision.cut_out(f, (64, 64, 128, 0.0), 256) for f in clips["anna"]],
                 ]
             )
         ),
