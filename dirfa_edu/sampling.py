@@ -323,8 +323,7 @@ class Decoder:
     @torch.inference_mode()
     def next(self, A: Tensor) -> Tensor:
         """The next frame: its audio features (400,) -> bins (samples, 23)."""
-        with one_thread():
-            out = self.logits(A)
+        out = self.logits(A)
         if self.mapper.config.probabilistic:
             if self.control:
                 out = self.control.steer(self.t, out)
@@ -425,7 +424,8 @@ def generate(
         mapper, samples, seed, top_k, temperature, control=control, engine=engine, **options
     )
     smoother = Smoother(smooth)
-    bins = torch.stack([decoder.next(row) for row in (progress(A) if progress else A)])
+    with one_thread():
+        bins = torch.stack([decoder.next(row) for row in (progress(A) if progress else A)])
     frames = list(decoder.values(bins))  # each (samples, 23)
     return np.stack([*smoother.feed(frames), *smoother.finish()], axis=1)  # (samples, T, 23)
 
@@ -461,7 +461,8 @@ class Stream:
         return self._stack(frames + self.smoother.finish())
 
     def _decode(self, A: np.ndarray) -> list[np.ndarray]:
-        return [self.decoder.values(self.decoder.next(row)) for row in torch.from_numpy(A)]
+        with one_thread():
+            return [self.decoder.values(self.decoder.next(row)) for row in torch.from_numpy(A)]
 
     def _stack(self, frames: list[np.ndarray]) -> np.ndarray:
         if not frames:
