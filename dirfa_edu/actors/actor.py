@@ -27,7 +27,7 @@ EYE_SIZE = 0.985  # radius of a drawn eyeball over the fitted one: it lies behin
 
 # among the 68 landmarks
 CHIN_POINT = 8
-INNER_LIPS = [62, 66]  # middle of the upper and of the lower one
+LIP_MIDDLES = [62, 66]  # middle of the upper and of the lower one
 
 # by part of the bust: BODY, UPPER_TEETH, LOWER_TEETH, TONGUE, LASHES
 MATERIALS = np.array([mesh.SKIN, mesh.WET, mesh.WET, mesh.WET, mesh.LASH])
@@ -271,7 +271,7 @@ class Actor:
 
     def light_mouth(self, places: np.ndarray) -> None:
         """Darken teeth and tongue behind closed lips, which let no light in."""
-        upper, lower = places[self.landmark_vertices[INNER_LIPS]]
+        upper, lower = places[self.landmark_vertices[LIP_MIDDLES]]
         light = 0.05 + 0.95 * smooth(np.linalg.norm(upper - lower), 0.015, 0.09)
         lit = slice(mesh.COLOUR, mesh.HAIRINESS)  # colour, ambient light and gloss
         self.static[self.wet, lit] = light * self.wet_static[:, lit]

@@ -17,7 +17,7 @@ from .render import sphere
 
 EYE_VERTICES = 72  # of each eyeball; they are fitted by a sphere and never drawn
 # pairs beside the middle of the inner lips among the 68 landmarks, above and below
-INNER_LIPS = [61, 63], [67, 65]
+BESIDE_LIP_MIDDLES = [61, 63], [67, 65]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def close_lips(places: np.ndarray) -> None:
     opening = np.zeros_like(places)
     opening[rows] = displacement
 
-    upper, lower = (data["landmarks"][points] for points in INNER_LIPS)
+    upper, lower = (data["landmarks"][points] for points in BESIDE_LIP_MIDDLES)
     gap = (places[upper, 1] - places[lower, 1]).mean()
     gap_of_opening = (opening[upper, 1] - opening[lower, 1]).mean()
     places -= 0.4 * max(0, gap) / gap_of_opening * opening

@@ -42,7 +42,7 @@ STYLES = {
 HANGING = "bob", "long", "wavy"
 
 # the hairline of a woman with loose hair: azimuth in degrees -> elevation in degrees
-HAIRLINE = (
+HAIRLINE_CURVE = (
     [0, 18, 30, 45, 58, 66, 85, 105, 130, 180],
     [36, 36, 37, 35, 25, 9, 3, 3, -22, -32],
 )
@@ -90,7 +90,7 @@ def above_hairline(rest: np.ndarray, look: Look) -> np.ndarray:
         ragged = 1.3 * np.sin(13 * x + 9 * look.hairline) + np.sin(29 * x + look.hairline)
 
     receding = look.hairline * np.interp(azimuth, *RECEDES)
-    return elevation - np.interp(azimuth, *HAIRLINE) - ragged - receding
+    return elevation - np.interp(azimuth, *HAIRLINE_CURVE) - ragged - receding
 
 
 def scalp_mask(rest: np.ndarray, ears: np.ndarray, look: Look) -> np.ndarray:

@@ -41,7 +41,7 @@ MOVING = 9
     EYE_BAGS,
     BELOW_MOUTH,
     DIMPLES,
-    CHIN,
+    CHIN_DENTS,
 ) = range(9)
 FURROWS = 9
 

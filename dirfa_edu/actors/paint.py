@@ -276,7 +276,7 @@ def furrows(look: Look, attributes: np.ndarray) -> np.ndarray:
     deep[mesh.EYE_BAGS] = 0.10 + 0.45 * age + 0.30 * max(au(6), au(7))
     deep[mesh.BELOW_MOUTH] = 0.28 * age + 0.40 * au(15)
     deep[mesh.DIMPLES] = 0.45 * au(14) + 0.15 * au(12)
-    deep[mesh.CHIN] = 0.40 * au(17)
+    deep[mesh.CHIN_DENTS] = 0.40 * au(17)
     return deep
 
 
@@ -384,7 +384,7 @@ def creases(x, y, deep):
         dark += groove(x, y, deep[mesh.BELOW_MOUTH], 0.29, 6.62, 0.35, 6.34, 0.026)
         dark += groove(x, y, deep[mesh.DIMPLES], 0.35, 6.72, 0.36, 6.52, 0.022)
     if x < 0.24 and 6.1 < y < 6.5:
-        dark += tense_chin(x, y, deep[mesh.CHIN])
+        dark += tense_chin(x, y, deep[mesh.CHIN_DENTS])
     return min(max(dark, 0.0), 1.0)
 
 

@@ -6,18 +6,16 @@ Used by `Corpus.check` and `dirfa-edu doctor`. Notebook: 07_your_own_face.
 import hashlib
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ..animation import FPS
 from ..files import InputError
 
-if TYPE_CHECKING:
-    from .corpus import Clip
-
-FILES = ("audio", "csv", "video", "phone_file", "truth_file")  # of a corpus.Clip
+# what a corpus.Clip may have; it is `Any` here, as corpus stands on this room
+FILES = ("audio", "csv", "video", "phone_file", "truth_file")
 
 
-def fingerprint(clip: "Clip") -> str:
+def fingerprint(clip: Any) -> str:
     """sha256 of a clip's files with their names and lengths, as 64 hex digits.
 
     The lengths are part of it, so that no byte may move from one file to the next.
@@ -30,7 +28,7 @@ def fingerprint(clip: "Clip") -> str:
     return digest.hexdigest()
 
 
-def damage(clip: "Clip") -> list[str]:
+def damage(clip: Any) -> list[str]:
     """What is wrong with a clip's files, each in one sentence.
 
     A file is named where it can be told which.
@@ -52,7 +50,7 @@ def damage(clip: "Clip") -> list[str]:
     return problems
 
 
-def _unreadable(name: str, clip: "Clip") -> str:
+def _unreadable(name: str, clip: Any) -> str:
     """Why one of a clip's FILES cannot be read, or ""."""
     path = getattr(clip, name)
     if not path:

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..files import InputError
 
-Row = dict[str, Any]  # arguments of corpus.Clip
+ClipRow = dict[str, Any]  # arguments of corpus.Clip
 Skipped = dict[str, tuple[int, str]]  # reason -> how many, the first path
 
 SPLITS = ("train", "val", "test")
@@ -35,7 +35,7 @@ MANIFEST_FILES = ("audio", "csv", "video")
 MANIFEST_COLUMNS = ("clip", "seconds", *MANIFEST_TEXT, *MANIFEST_FILES)
 
 
-def find(root: str, skipped: Skipped) -> Iterator[Row]:
+def find(root: str, skipped: Skipped) -> Iterator[ClipRow]:
     """The clips under a folder, as arguments of `corpus.Clip`, whatever the folder's shape.
 
     Raises InputError for a manifest.csv that is not the sample corpus's.
@@ -170,7 +170,7 @@ def skipped_sentence(skipped: Skipped) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def sample_corpus(root: str, skipped: Skipped) -> Iterator[Row]:
+def sample_corpus(root: str, skipped: Skipped) -> Iterator[ClipRow]:
     """Our own layout: manifest.csv names everything."""
     path = os.path.join(root, "manifest.csv")
     with open(path, newline="", encoding="utf-8", errors="replace") as file:
@@ -183,10 +183,10 @@ def sample_corpus(root: str, skipped: Skipped) -> Iterator[Row]:
             yield _manifest_row(root, line)
 
 
-def _manifest_row(root: str, line: dict[str, str]) -> Row:
+def _manifest_row(root: str, line: dict[str, str]) -> ClipRow:
     """A line of the manifest as arguments of `corpus.Clip`."""
     name = line["clip"]
-    row: Row = {column: line[column] for column in MANIFEST_TEXT}
+    row: ClipRow = {column: line[column] for column in MANIFEST_TEXT}
     for column in MANIFEST_FILES:
         row[column] = os.path.join(root, line[column]) if line[column] else None
     spoken = line["kind"] != "probe"
@@ -198,7 +198,7 @@ def _manifest_row(root: str, line: dict[str, str]) -> Row:
     }
 
 
-def voxceleb2(root: str, skipped: Skipped) -> Iterator[Row]:
+def voxceleb2(root: str, skipped: Skipped) -> Iterator[ClipRow]:
     """[dev|test]/[mp4]/id00012/VIDEO/00001.mp4, sound in the twin folder aac/ or in the film.
 
     The official list vox2_meta.csv in the root decides the split where it is present; else the
@@ -236,7 +236,7 @@ def voxceleb2(root: str, skipped: Skipped) -> Iterator[Row]:
             }
 
 
-def lrw(root: str, skipped: Skipped) -> Iterator[Row]:
+def lrw(root: str, skipped: Skipped) -> Iterator[ClipRow]:
     """WORD/{train,val,test}/WORD_00001.mp4."""
     for folder, files in walk(root, skipped):
         word, split = ["", *folder.split(os.sep)][-2:]
@@ -262,7 +262,7 @@ def _beside(film: str, known: set[str]) -> str | None:
     return track if os.path.basename(track) in known else None
 
 
-def openface(root: str, skipped: Skipped) -> Iterator[Row]:
+def openface(root: str, skipped: Skipped) -> Iterator[ClipRow]:
     """CSVs as OpenFace writes them, with a film or a recording of the same name beside each.
 
     A folder train, val or test on the way down gives the split; without one a clip belongs to
