@@ -7,7 +7,7 @@
     docstring()         a docstring as Sphinx reads it, with links to the chapters it names
 
 Autodoc and autosummary, which are part of Sphinx, write the pages; for that they import the package
-(28 s of processor time for all rooms). sphinx-autoapi and sphinx-autodoc2 read it with astroid, which
+(28 s of processor time for all rooms). sphinx-autoapi and sphinx-autodoc2 read it as text, which
 follows each import into torch and numba: 58 and 63 s for the same pages, and two packages to pin.
 """
 

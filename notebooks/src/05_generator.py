@@ -32,13 +32,11 @@ import numpy as np
 import torch
 from PIL import Image
 from torch.nn import functional as F
-
 from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, Actor, Corpus, Discriminator, GenerationNetwork
 from dirfa_edu import column, data_path, examples, generator, load_pretrained, losses, metrics, plots, training
 from dirfa_edu.course import checks, explorers, puppet
 from dirfa_edu.data.pool import Pool
 from dirfa_edu.faces import geometry, identity
-
 torch.set_num_threads(1)
 torch.set_grad_enabled(False)  # switched on where something learns
 logging.disable(logging.INFO)  # the trainer greets on stderr

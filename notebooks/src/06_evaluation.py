@@ -27,28 +27,22 @@
 # %% tags=["slide-output"]
 import json
 import tempfile
-
 import numpy as np
 import torch
 from IPython.display import Markdown, display
-
 from dirfa_edu import CHAPTER_CLIP, Corpus, audio, column, data_path, generate, load_pretrained
-from dirfa_edu.course import checks, explorers
+from dirfa_edu import metrics, plots, talk, video
+from dirfa_edu.course import checks, explorers, study
+from dirfa_edu.faces import sync, vision
 from dirfa_edu.results import figures
 from dirfa_edu.results.tables import TABLES
-from dirfa_edu import metrics, plots, talk, video
-from dirfa_edu.course import study
-from dirfa_edu.faces import sync, vision
-
 torch.set_num_threads(1)
 corpus, FRAME, AU45 = Corpus(), 17, column("AU45")
 clip = corpus[CHAPTER_CLIP]
 frames, A, Y, draws = clip.frames(), clip.features(), clip.truth()["clean"], clip.truth()["draws"]
 mapper, G, S = load_pretrained("mapper"), load_pretrained("generator"), load_pretrained("sync")
 Y_hat = generate(mapper, A, samples=10, seed=0)  # (10, T, 23)
-with torch.inference_mode():
-    source = G.encode(talk.to_tensor(frames[0]), torch.tensor(Y[:1], dtype=torch.float32))
-ours = np.stack(list(talk.render_frames(G, source, Y_hat[0])))  # (T, 128, 128, 3)
+ours = talk.render_film(G, frames[0], Y_hat[0], Y[0])  # (T, 128, 128, 3)
 frozen = np.repeat(frames[:1], len(frames), axis=0)
 strips = [x[[9, 13, FRAME, 46, 62, 93]] for x in (frames, ours, frozen)]
 fig = plots.film_strip_figure(strips, ["truth", "ours", "frozen"], np.array([9, 13, FRAME, 46, 62, 93]) / 25)
@@ -263,7 +257,7 @@ for name, other_ring in (("moved as a whole", ring + [5, 0]), ("one point pulled
 
 # %% tags=["slide-output"]
 L = {"truth": vision.landmarks(frames), "ours": vision.landmarks(ours), "frozen": vision.landmarks(frozen)}
-L["truth through G"] = vision.landmarks(np.stack(list(talk.render_frames(G, source, Y))))
+L["truth through G"] = vision.landmarks(talk.render_film(G, frames[0], Y, Y[0]))
 L["truth, 3 frames late"] = np.roll(L["truth"], 3, axis=0)
 lips_off = {name: metrics.lmd(points, L["truth"]) for name, points in L.items() if name != "truth"}
 fig, axes = plots.new(1, 4, width=9.5, height=2, width_ratios=[1, 1, 1, 1.6])
@@ -521,14 +515,12 @@ plots.show(fig, alt="Table 1 on VoxCeleb2 as six panels of four bars: DIRFA lead
 def rows_of(clip, T=75):
     """Table 1's six figures of a clip's first three seconds, one row per method."""
     true, Y, A = clip.frames()[:T], clip.truth()["clean"].astype(np.float32)[:T], clip.features()[:T]
-    with torch.inference_mode():
-        source = G.encode(talk.to_tensor(true[0]), torch.tensor(Y[:1]))
     Z = {"copy of the source": np.repeat(Y[:1], T, axis=0), "ours": generate(mapper, A, 1, seed=0)[0], "truth through G": Y}
     L, out = vision.landmarks(true), {}
     recorded = sync.score(sync.distances(S, sync.mouth_crops(true, L), A))[1]
     for method, animation in Z.items():
-        made = np.repeat(true[:1], T, axis=0) if method.startswith("copy") else np.stack(
-            list(talk.render_frames(G, source, animation)))
+        copied = method.startswith("copy")
+        made = np.repeat(true[:1], T, axis=0) if copied else talk.render_film(G, true[0], animation, Y[0])
         found = vision.landmarks(made)
         confidence, lag = sync.score(sync.distances(S, sync.mouth_crops(made, found), A))
         out[method] = (metrics.psnr(true, made), metrics.acd(true[0], made[::10]), metrics.lmd(found, L), confidence,
