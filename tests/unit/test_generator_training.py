@@ -163,7 +163,9 @@ def test_a_command_line_is_one_recipe():
         expected, steps=7, minutes=None, seed=3, lambdas=losses.Lambdas(adv=0, rec=0.5)
     )
     assert chosen_recipe("mapper", "shipped", None, 2.0, 0, None).steps is None
-    assert chosen_recipe("mapper", "audio", None, None, 0, None) == training.RECIPES["mapper"]["audio"]
+    assert (
+        chosen_recipe("mapper", "audio", None, None, 0, None) == training.RECIPES["mapper"]["audio"]
+    )
     with pytest.raises(InputError, match="--weight is for the generator"):
         chosen_recipe("mapper", "shipped", None, None, 0, ["adv=0"])
 
