@@ -209,7 +209,7 @@ def let_follow(
     D = bins.bins
     follow = others & (torch.rand(B, 1, upper, generator=noise) < FOLLOWERS)
 
-    elsewhere = history.roll(1, 0)[..., UPPER]  # that of the next window in the batch
+    elsewhere = history.roll(1, 0)[..., UPPER]  # that of the window before it in the batch
     off = (DRIFT_FOLLOWERS * D * drift(B, upper, T, noise)).round().long()
     other_clip = torch.rand(B, 1, 1, generator=noise) < 0.5
     past = torch.where(other_clip, elsewhere, before[..., UPPER] + off).clamp(0, D - 1)
