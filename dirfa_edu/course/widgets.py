@@ -22,7 +22,7 @@ from ..files import atomic_path
 
 MAX_STOPS = 9
 MAX_FRAMES = 81  # in a flip-book
-DPI = 100  # dots an inch: a figure of 8 inches fills the cell of a notebook on a laptop
+DPI = 72  # dots an inch: the conductor is laid out for a cell 900 pixels wide
 FLIPBOOK = Path(__file__).with_name("flipbook.html")
 
 

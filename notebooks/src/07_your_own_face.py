@@ -261,9 +261,9 @@ plots.play("out/my_portrait.mp4", "your portrait, another voice (synthetic)")
 # than a copy of the first frame. Some steps on your own film, here live and short, teach it both face and language.
 
 # %%
-STEPS = 50                                                              # `--finetune` takes ten minutes
+MINUTES = 0.6                                                           # `--finetune` takes ten
 learned, held_back = examples.one_person(source, generator.config.size)
-recipe = training.GeneratorRecipe(steps=STEPS, lr=1e-4)
+recipe = training.GeneratorRecipe(minutes=MINUTES, lr=1e-4)
 tuned, log = training.train_generator([learned], recipe, start=generator, progress=False)
 rest = examples.read_footage(held_back, generator.config.size)
 before, after = (training.generator_gain(each, [rest])["psnr"] for each in (generator, tuned))
