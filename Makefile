@@ -2,7 +2,7 @@
 # make lab      JupyterLab on the eight notebooks
 # make quick    after every change: lint, import contract, types and tests of the core, checks of the exercises
 # make test     before every merge: all tests, and strict nbval over every notebook
-# make long     the tests that take minutes more; make browser: JupyterLab and the pages in Chromium
+# make long     the tests that take minutes more; make browser: JupyterLab in Chromium, and the course's pages
 # make class    what a teacher hands out or keeps, in class/: zips, slides, common errors, links
 # make site     the course as static pages, in site/
 # make wheel    what others install, in dist/
@@ -55,7 +55,7 @@ quick: lint
 	$(ENV) $(TWO) -m "not slow and not long" $(CORE:%=tests/unit/test_%.py) tests/exercises $(DOCTESTS) --doctest-modules
 
 test: lint
-	$(ENV) $(TWO) tests/unit tests/exercises tests/widgets tests/notebooks tests/site dirfa_edu --doctest-modules
+	$(ENV) $(TWO) tests/unit tests/exercises tests/widgets tests/notebooks dirfa_edu --doctest-modules
 	$(MAKE) nbval
 
 # alone and one after the other: chapters train for so many seconds by the clock
@@ -63,7 +63,7 @@ nbval: .venv/.dev
 	$(ENV) $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider -o addopts= -q $(NOTEBOOKS)
 
 long: .venv/.dev
-	$(ENV) $(PY) -m pytest -m long --timeout=1800 tests/unit tests/exercises tests/widgets tests/notebooks tests/site
+	$(ENV) $(PY) -m pytest -m long --timeout=1800 tests/unit tests/exercises tests/widgets tests/notebooks
 
 # the same tests in a network namespace that holds the loopback interface alone
 offline: .venv/.dev

@@ -121,7 +121,7 @@ def write_openface(
     for t in range(len(Y)):
         rows.writerow(openface_row(t, Y[t], worked[t]))
     with atomic_path(path) as temporary:
-        temporary.write_text(text.getvalue())
+        temporary.write_text(text.getvalue(), encoding="utf-8")
 
 
 def openface_row(t: int, y: np.ndarray, success: int = 1) -> list[str]:

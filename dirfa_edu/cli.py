@@ -113,50 +113,58 @@ def train(
     ] = None,
 ) -> None:
     """Train a network; run the same line again to go on after an interruption."""
-    from . import training
-    from .data.corpus import Corpus
-    from .generator import save_generator
-    from .mapper import save_mapper
     from .runs import first_process
 
-    if finetune and network == "generator":
-        preset = "finetune"
-    elif finetune:
+    if finetune and network != "generator":
         raise InputError("only the generator can be tuned to one person's film")
-    elif preset == "finetune":
+    if preset == "finetune" and not finetune:
         raise InputError("tuned to whom? Give a film of one person: --finetune me.mp4")
+    preset = "finetune" if finetune else preset
     recipe = chosen_recipe(network, preset, steps, minutes, seed, weight)
 
-    where: dict[str, Any] = {
-        "device": device,
-        "devices": devices,
-        "checkpoint": out / f"{network}.checkpoint",
-    }
-    trained: Any
+    checkpoint = out / f"{network}.checkpoint"
+    where: dict[str, Any] = {"device": device, "devices": devices, "checkpoint": checkpoint}
     if network == "mapper":
-        clips = [clip for clip in Corpus(data).select(split="train") if clip.kind != "probe"]
-        trained, log = training.train_mapper(clips, recipe, tensorboard=tensorboard, **where)
-    elif finetune:
-        trained, log, before = tune(finetune, recipe, vgg, where)
+        trained, log = fit_mapper(data, recipe, where | {"tensorboard": tensorboard})
     else:
-        corpus = Corpus(data)
-        clips = corpus.select(split="train", rendered=True)
-        validation = corpus.select(split="test", kind="probe")
-        trained, log = training.train_generator(
-            clips, recipe, validation=validation, vgg=vgg, **where
-        )
+        trained, log = fit_generator(data, recipe, finetune, where | {"vgg": vgg})
+    if first_process():
+        write_trained(out, network, trained, log)
 
-    if not first_process():
-        return
+
+def fit_mapper(data: str, recipe, where: dict) -> tuple:
+    """Train a mapper on the training clips of a corpus: the network and its log."""
+    from .data.corpus import Corpus
+    from .training import train_mapper
+
+    clips = [clip for clip in Corpus(data).select(split="train") if clip.kind != "probe"]
+    return train_mapper(clips, recipe, **where)
+
+
+def fit_generator(data: str, recipe, film: Path | None, where: dict) -> tuple:
+    """Train a generator on a corpus, or tune the shipped one to a film: the network and its log."""
+    from .data.corpus import Corpus
+    from .training import train_generator
+
+    if film:
+        return tune(film, recipe, where)
+    corpus = Corpus(data)
+    clips = corpus.select(split="train", rendered=True)
+    validation = corpus.select(split="test", kind="probe")
+    return train_generator(clips, recipe, validation=validation, **where)
+
+
+def write_trained(out: Path, network: str, trained, log: list[dict]) -> None:
+    """Weights and log of a trained network into a folder; says where, and the log's last row."""
+    from .generator import save_generator
+    from .mapper import save_mapper
+
+    weights = out / f"{network}.safetensors"
     save = save_mapper if network == "mapper" else save_generator
-    save(out / f"{network}.safetensors", trained)
-    if finetune:
-        typer.echo(
-            f"PSNR on the last fifth of the film: {before} dB before, {log[-1]['psnr']} after"
-        )
+    save(weights, trained)
     with atomic_path(out / f"{network}.log.json") as temporary:
-        temporary.write_text(json.dumps(log, indent=1))
-    typer.echo(f"{out / (network + '.safetensors')}: {json.dumps(log[-1])}")
+        temporary.write_text(json.dumps(log, indent=1), encoding="utf-8")
+    typer.echo(f"{weights}: {json.dumps(log[-1])}")
 
 
 def chosen_recipe(
@@ -204,18 +212,22 @@ def lambdas_of(given: list[str]):
     return Lambdas(**weights)
 
 
-def tune(film: Path, recipe, vgg: Path | None, where: dict) -> tuple:
-    """The shipped generator, tuned to one person's film: the network, its log, and PSNR before."""
+def tune(film: Path, recipe, where: dict) -> tuple:
+    """The shipped generator, tuned to one person's film: the network and its log."""
     from . import training
     from .examples import one_person, read_footage
+    from .runs import first_process
 
     start = training.load_pretrained("generator")
     learned, rest = one_person(film, start.config.size)
     trained, log = training.train_generator(
-        [learned], recipe, start=start, validation=[rest], vgg=vgg, **where
+        [learned], recipe, start=start, validation=[rest], **where
     )
-    before = training.generator_gain(start, [read_footage(rest, start.config.size)])
-    return trained, log, before["psnr"]
+    if first_process():
+        before = training.generator_gain(start, [read_footage(rest, start.config.size)])["psnr"]
+        after = log[-1]["psnr"]
+        typer.echo(f"PSNR on the last fifth of the film: {before} dB before, {after} after")
+    return trained, log
 
 
 @app.command()
@@ -227,7 +239,7 @@ def evaluate(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="instead of the shipped ones; with talk: those of the published SyncNet, beside ours"
+            help="instead of the shipped ones; talk: those of the published SyncNet, beside ours"
         ),
     ] = None,
     json_file: Annotated[
@@ -263,7 +275,7 @@ def evaluate(
 
     if json_file:
         with atomic_path(json_file) as temporary:
-            temporary.write_text(json.dumps(figures, indent=1))
+            temporary.write_text(json.dumps(figures, indent=1), encoding="utf-8")
 
 
 @app.command()

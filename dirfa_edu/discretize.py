@@ -35,7 +35,8 @@ class Discretizer:
 
         Raises InputError for no tracks, fewer than 2 bins, or a pose that never moves.
 
-        >>> Discretizer.fit([np.random.default_rng(0).normal(size=(100, 23))], bins=10).centroids.shape
+        >>> tracks = [np.random.default_rng(0).normal(size=(100, 23))]
+        >>> Discretizer.fit(tracks, bins=10).centroids.shape
         (23, 10)
         """
         if bins < 2:

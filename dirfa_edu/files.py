@@ -18,9 +18,9 @@ INSIDE = PACKAGE / "_samples"  # in an installed wheel: networks, portraits, act
 
 
 def data_path(*parts: str) -> Path:
-    """Path of a file in `data_samples`: where DIRFA_EDU_DATA points, beside the package, or inside the wheel.
+    """Path of a file in `data_samples`: where DIRFA_EDU_DATA points, beside the package, or in it.
 
-    Raises InputError where none of the three is a folder, and for a file that a wheel does not bring.
+    Raises InputError where none of these is a folder, and for a file that a wheel does not bring.
 
     >>> data_path("models").name
     'models'
@@ -30,13 +30,15 @@ def data_path(*parts: str) -> Path:
     path = root.joinpath(*parts)
     if not root.is_dir():
         raise InputError(
-            f"no sample data at {root}: set DIRFA_EDU_DATA to the folder data_samples of the repository"
+            f"no sample data at {root}: set DIRFA_EDU_DATA to the folder data_samples of "
+            "the repository"
         )
 
     if root == INSIDE and not path.exists():
         raise InputError(
-            f"{'/'.join(parts)} is not among the samples in {root}: set DIRFA_EDU_DATA to the folder "
-            "data_samples of a clone of the project's repository, which holds the whole corpus"
+            f"{'/'.join(parts)} is not among the samples in {root}: set DIRFA_EDU_DATA to the "
+            "folder data_samples of a clone of the project's repository, which holds the whole "
+            "corpus"
         )
     return path
 
@@ -67,7 +69,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def make_folder(folder: str | Path) -> Path:
-    """Make a folder with its parents. Raises InputError in one sentence where that is impossible."""
+    """Make a folder with its parents. Raises InputError in one sentence where it cannot."""
     folder = Path(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)

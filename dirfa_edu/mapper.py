@@ -1,4 +1,4 @@
-"""The mapping network: a temporally-biased causal transformer for p(Y_t | Y_{t-tau:t-1}, A_{t-tau:t}).
+"""The mapping network, a temporally-biased causal transformer: p(Y_t | Y_{t-tau:t-1}, A_{t-tau:t}).
 
 One token a frame: the audio features of frame t plus an embedding of the 23 bins of frame t-1.
 After L layers a single linear map gives 23 x D logits. The same weights run two ways: `forward`
@@ -31,7 +31,7 @@ AUDIO_HIDDEN = 512  # width of the audio encoder
 
 @dataclass(frozen=True)
 class MapperConfig:
-    """Sizes of the mapping network. D and tau are the paper's; it gives no other, so those are ours."""
+    """Sizes of the mapping network. D and tau are the paper's, the others ours: it gives none."""
 
     bins: int = BINS  # D
     tau: int = TAU  # frames of context
@@ -40,7 +40,7 @@ class MapperConfig:
     heads: int = 8  # H
     audio: int = 400  # numbers in one audio window
     dropout: float = 0.1
-    # moves of up to so many bins get logits of their own, see `relative`; 0 is the paper's plain head
+    # moves of up to so many bins get logits of their own, see `relative`; 0: the paper's head
     reach: int = 32
     bias: str = "alibi"  # or "single"; "none" and "sinusoidal" are the ablation "w/o TBM"
     bias_inside: bool = False  # True: mask inside the 1/sqrt(N_k) scaling, as Eq. 1 is printed
@@ -211,7 +211,7 @@ class MappingNetwork(nn.Module):
         self.audio_whiten.copy_(axes @ torch.diag(rate / deviation) @ axes.T)
 
     def hear(self, A: Tensor) -> Tensor:
-        """Audio features (..., 400) -> (..., d); a row of NO_AUDIO becomes the vector for "not heard"."""
+        """Audio features (..., 400) -> (..., d); a row of NO_AUDIO: the vector "not heard"."""
         heard = self.audio((A - self.audio_mean) @ self.audio_whiten)
         return torch.where(A[..., :1] == NO_AUDIO, self.no_audio.to(heard), heard)
 
@@ -298,7 +298,7 @@ class MappingNetwork(nn.Module):
         pinned: Tensor | None = None,
         fast: bool = True,
     ) -> Tensor:
-        """Eq. 5: the cross-entropy of `forward` and the true bins y_bar (B, T, 23), -100 where padded.
+        """Eq. 5: the cross-entropy of `forward` and true bins y_bar (B, T, 23), -100 where padded.
 
         `ordinal` is that of `losses.cross_entropy`, which this is; `fast` takes its twin that never
         holds all the logits at once. Without the probabilistic head it is the squared error.

@@ -41,7 +41,7 @@ ROWS = 4  # faces that the plain engine computes together
 NOISE_BLOCK = 64  # frames of noise drawn at once
 
 
-# ---- one draw --------------------------------------------------------------------------------------
+# ---- one draw ------------------------------------------------------------------------------------
 def top_k_sample(
     logits: Tensor,
     k: int,
@@ -111,14 +111,14 @@ def draw(
 
 
 def nucleus(falling: Tensor, top_p: Tensor) -> Tensor:
-    """Log-probabilities (..., k), the likeliest first, with -inf for those not needed to hold top_p."""
+    """Log-probabilities (..., k), the likeliest first; -inf for those not needed to hold top_p."""
     p = falling.softmax(-1)
     before = p.cumsum(-1) - p  # the probability of all that are likelier
     # all are needed for 1, whatever the rounding of their sum
     return falling.masked_fill((before >= top_p) & (top_p < 1), -math.inf)
 
 
-# ---- settings and noise of the 23 attributes ---------------------------------------------------------
+# ---- settings and noise of the 23 attributes -----------------------------------------------------
 @dataclass(frozen=True)
 class Settings:
     """How each of the 23 attributes is drawn; all are (23,)."""
@@ -166,7 +166,7 @@ def settings_for(
 
 
 def per_attribute(default: float | dict, setting: float | dict | None) -> np.ndarray:
-    """A setting of the 23 attributes (23,): one number, or a dict of groups ("lips") or attributes."""
+    """A setting of the attributes (23,): one number, or a dict of groups ("lips") or attributes."""
     out = np.empty(N_ATTRIBUTES, np.float32)
     for given in (default, setting):
         if isinstance(given, dict):
@@ -196,7 +196,7 @@ class Noise:
         ]
 
     def of_frame(self, t: int) -> list[tuple[np.ndarray, Tensor]]:
-        """The noise of frame t = 0, 1, 2 ... in turn: (columns (n,), noise (samples, n, k)) pairs."""
+        """Noise of frame t = 0, 1, 2 ... in turn: pairs of columns (n,), noise (samples, n, k)."""
         if t % NOISE_BLOCK == 0:
             for block in self.blocks:
                 for i, generator in enumerate(self.generators):
@@ -205,13 +205,13 @@ class Noise:
         return list(zip(self.columns, noise, strict=True))
 
 
-# ---- the network, one frame after another --------------------------------------------------------------
+# ---- the network, one frame after another --------------------------------------------------------
 class PlainEngine:
     """A network frame by frame for `rows` faces that hear the same sound, in plain torch.
 
-    `engine(A, y, t)` is called for t = 0, 1, 2 ... in turn. Four faces are computed together, always
-    four: in another number of rows a product is rounded otherwise, and a face would depend on how
-    many others are drawn.
+    `engine(A, y, t)` is called for t = 0, 1, 2 ... in turn. Four faces are computed together,
+    always four: in another number of rows a product is rounded otherwise, and a face would depend
+    on how many others are drawn.
     """
 
     def __init__(self, mapper: MappingNetwork, rows: int) -> None:
@@ -336,7 +336,7 @@ class Decoder:
         return self.y
 
     def logits(self, A: Tensor) -> Tensor:
-        """What the network says of this frame, guided if asked: (samples, 23, D), or (samples, 23)."""
+        """What the network says of a frame, guided if asked: (samples, 23, D) or (samples, 23)."""
         pinned = self.control.pinned(self.t) if self.control else None
         heard = self.hearing(A, self.y, self.t, pinned)
         if self.deaf is None:
@@ -360,7 +360,7 @@ class Decoder:
         return y
 
     def values(self, bins: Tensor) -> np.ndarray:
-        """Bins (..., 23) -> what comes out, float32 (..., 23): centroids (Eq. 4), scaled and offset."""
+        """Bins -> what comes out, float32, both (..., 23): centroids (Eq. 4), scaled and offset."""
         Y = self.mapper.ranges.decode(bins.numpy())
         return self.control.finish(Y) if self.control else Y
 
@@ -368,7 +368,7 @@ class Decoder:
 def fast_draw(
     logits: Tensor, noise: Tensor, temperature: Tensor, last: Tensor, farthest: Tensor
 ) -> Tensor:
-    """`draw` compiled: logits (B, n, D), noise (B, n, k), last (B, n), the others (n,) -> (B, n)."""
+    """`draw` compiled: logits (B, n, D), noise (B, n, k), last (B, n), others (n,) -> (B, n)."""
     from .fast.draw import draw as compiled_draw
 
     B, n, D = logits.shape
@@ -382,7 +382,7 @@ def fast_draw(
     return torch.from_numpy(drawn).view(B, n)  # (B * n,) -> (B, n)
 
 
-# ---- whole animations ----------------------------------------------------------------------------------
+# ---- whole animations ----------------------------------------------------------------------------
 def generate(
     mapper: MappingNetwork,
     A: np.ndarray | Tensor,
@@ -431,7 +431,7 @@ def generate(
 
 
 class Stream:
-    """`generate` for speech that is still arriving: feed samples in pieces of any size, then finish.
+    """`generate` for speech that is still arriving: feed it in pieces of any size, then finish.
 
     Bit for bit what `generate` gives for the whole recording with the same engine and gain. `gain`
     multiplies the samples: one-shot use measures it on the whole file (`audio.loudness_gain`), a

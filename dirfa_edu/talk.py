@@ -194,8 +194,6 @@ def talk(
     Raises InputError before anything is written if speech, portrait or folder cannot be used.
     Paper: Fig. 1. Notebook: 00_tour.
     """
-    from . import plots
-
     laps = [("", time.perf_counter())]  # what ended when
 
     def lap(part: str) -> None:
@@ -218,26 +216,20 @@ def talk(
 
     A = audio.frame_features(wave)  # (T, 400)
     lap("features")
-    animations = generate(
-        mapper,
-        A,
-        samples,
-        seed,
-        top_k,
-        temperature,
-        progress=lambda frames: progress("animation", frames, len(A)),
-    )
+
+    def watched(frames: Iterable) -> Iterable:
+        return progress("animation", frames, len(A))
+
+    animations = generate(mapper, A, samples, seed, top_k, temperature, progress=watched)
     lap("animation")
 
     files, strips = write_samples(out, animations, generator, face, wave, progress)
     lap("video")
 
-    strip, lines = out / "film_strip.png", out / "attributes.png"
-    save_png(strip, film_strip(strips, frames=list(range(len(strips[0])))))
-    plots.animation_lines(animations, path=lines)
+    files += write_pictures(out, strips, animations)
     lap("pictures")
     seconds = {part: end - begin for (_, begin), (part, end) in zip(laps, laps[1:])}
-    return {"files": files + [strip, lines], "seconds": seconds, "animations": animations}
+    return {"files": files, "seconds": seconds, "animations": animations}
 
 
 def write_samples(
@@ -262,6 +254,16 @@ def write_samples(
         files += [film, track]
         strips.append(np.stack(kept))
     return files, strips
+
+
+def write_pictures(out: Path, strips: list[np.ndarray], animations: np.ndarray) -> list[Path]:
+    """Write the films' strips (n, S, S, 3) under each other, and the tracks as curves."""
+    from . import plots
+
+    strip, lines = out / "film_strip.png", out / "attributes.png"
+    save_png(strip, film_strip(strips, frames=list(range(len(strips[0])))))
+    plots.animation_lines(animations, path=lines)
+    return [strip, lines]
 
 
 def copy_some(

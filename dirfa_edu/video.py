@@ -123,7 +123,7 @@ def read_mp4(
 def film_strip(
     stacks: list[np.ndarray], columns: int = 12, frames: Sequence[int] | None = None
 ) -> np.ndarray:
-    """Stacks of frames (T, H, W, 3) as one picture: a row for each, `columns` frames evenly in time.
+    """Stacks of frames (T, H, W, 3) as a picture: a row for each, `columns` frames evenly in time.
 
     `frames` names the frames to show instead. Returns uint8 (rows * H, columns * W, 3).
     Notebook: 00_tour.

@@ -94,7 +94,7 @@ def main() -> None:
 
     runs, columns = {}, []
     if file.is_file():
-        runs = json.loads(file.read_text())["runs"]
+        runs = json.loads(file.read_text(encoding="utf-8"))["runs"]
     if runs:
         columns.append(np.asarray(Image.open(picture)))
     else:
@@ -121,7 +121,7 @@ def main() -> None:
             "runs": runs,
         }
         with atomic_path(file) as temporary:
-            temporary.write_text(json.dumps(found, indent=1))
+            temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

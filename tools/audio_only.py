@@ -19,7 +19,7 @@ from dirfa_edu.training import mapper_bits
 def main() -> None:
     runs = Path(sys.argv[1])
     network = load_mapper(runs / "mapper.safetensors")
-    log = json.loads((runs / "mapper.log.json").read_text())
+    log = json.loads((runs / "mapper.log.json").read_text(encoding="utf-8"))
     if network.config.history:
         raise SystemExit(f"{runs} holds a mapper with history: train one with --preset audio")
     test = Corpus("samples").select(split="test", kind="speech")
@@ -32,7 +32,7 @@ def main() -> None:
         "bits": bits,
     }
     with atomic_path(data_path("results", "audio_only.json")) as temporary:
-        temporary.write_text(json.dumps(found, indent=1) + "\n")
+        temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(found)
 
 

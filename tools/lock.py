@@ -1,6 +1,6 @@
 """Write requirements.lock and requirements-dev.lock out of pyproject.toml, with uv.
 
-    python tools/lock.py            # adds what is missing, drops what is not needed; pins stay as they are
+    python tools/lock.py            # adds and drops what it must; pins stay as they are
     python tools/lock.py --upgrade  # the newest of everything but torch
 
 Both locks are universal: one file for Linux, macOS and Windows, Python 3.11 and newer. torch is
@@ -27,9 +27,11 @@ BUILD = "setuptools>=77"
 def compiled(extra: str, upgrade: bool) -> list[str]:
     """The pins of the package with one extra, as uv resolves them; both locks are preferred."""
     sources = ROOT / ".lock-extra.in", ROOT / ".lock.part"
-    sources[0].write_text(f"{TORCH}\n{BUILD}\n")
+    sources[0].write_text(f"{TORCH}\n{BUILD}\n", encoding="utf-8")
     # uv keeps the pins that it finds in the file it is to write
-    sources[1].write_text("" if upgrade else "\n".join(pins(RUNTIME) + pins(DEV)) + "\n")
+    sources[1].write_text(
+        "" if upgrade else "\n".join(pins(RUNTIME) + pins(DEV)) + "\n", encoding="utf-8"
+    )
     command = ["uv", "pip", "compile", "pyproject.toml", sources[0].name, "--extra", extra]
     command += ["--output-file", sources[1].name, "--universal", "--python-version", "3.11"]
     command += ["--no-header", "--no-annotate", "--no-emit-index-url", "--quiet"]
@@ -43,7 +45,7 @@ def compiled(extra: str, upgrade: bool) -> list[str]:
 
 def pins(path: Path) -> list[str]:
     """The lines of a lock that pin something, torch without its build."""
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     kept = [line for line in lines if line and not line.startswith(("#", "-"))]
     return [re.sub(r"^(torch==[\d.]+)\+\w+", r"\1", line) for line in kept]
 
@@ -58,8 +60,8 @@ def main() -> None:
     runtime = [TORCH] + [line for line in runtime if line != TORCH]
     dev = [line for line in dev if line not in runtime]
 
-    RUNTIME.write_text(HEAD + "\n".join(runtime) + "\n")
-    DEV.write_text(HEAD + "-r requirements.lock\n" + "\n".join(dev) + "\n")
+    RUNTIME.write_text(HEAD + "\n".join(runtime) + "\n", encoding="utf-8")
+    DEV.write_text(HEAD + "-r requirements.lock\n" + "\n".join(dev) + "\n", encoding="utf-8")
     print(f"{len(runtime)} pins for the course, {len(dev)} more for development")
 
 

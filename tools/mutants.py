@@ -126,7 +126,9 @@ def main() -> None:
             "rooms": rooms,
             "score": round(found / total, 3),
         }
-        (ROOT / "docs" / "mutants.json").write_text(json.dumps(page, indent=2) + "\n")
+        (ROOT / "docs" / "mutants.json").write_text(
+            json.dumps(page, indent=2) + "\n", encoding="utf-8"
+        )
         print(f"all of them {page['score']:.1%}")
 
 

@@ -100,7 +100,7 @@ def table(rows: dict[str, dict]) -> str:
 
     proof = ROOT / "docs" / "mutants.json"
     if proof.exists():
-        found = json.loads(proof.read_text())
+        found = json.loads(proof.read_text(encoding="utf-8"))
         rooms = ", ".join(f"{room} {each['score']:.0%}" for room, each in found["rooms"].items())
         lines += [
             "",

@@ -22,19 +22,21 @@ RECIPES = {"mapper": MAPPER_RECIPES, "generator": GENERATOR_RECIPES}
 
 ABOUT = {
     "mapper": (
-        "Mapping network: audio features and past animation to a distribution over 500 bins for 23 attributes "
-        "(Eq. 3).",
+        "Mapping network: audio features and past animation to a distribution over 500 bins for "
+        "23 attributes (Eq. 3).",
         load_mapper,
         evaluate_mapper,
-        "Four synthetic training voices: other speakers, accents and noisy rooms give weaker lips. Expression "
-        "follows the sample corpus's motion law, not real people's habits. English only.",
+        "Four synthetic training voices: other speakers, accents and noisy rooms give weaker lips. "
+        "Expression follows the sample corpus's motion law, not real people's habits. English "
+        "only.",
     ),
     "generator": (
         "Generation network: one portrait and 23 attributes to a picture (Eq. 6), 128 px.",
         load_generator,
         evaluate_generator,
-        "Trained on 26 digital actors. Real photographs are outside its experience; large turns and rare "
-        "combinations of attributes blur.",
+        "Trained on 26 digital actors. Real photographs are outside its experience; large turns "
+        "and "
+        "rare combinations of attributes blur.",
     ),
 }
 
@@ -42,14 +44,15 @@ ABOUT = {
 def card(name: str, runs: Path) -> str:
     """The model card of one network as Markdown."""
     title, load, evaluate, limits = ABOUT[name]
-    log = json.loads((runs / f"{name}.log.json").read_text())
+    log = json.loads((runs / f"{name}.log.json").read_text(encoding="utf-8"))
     network = load(runs / f"{name}.safetensors")
     size = (runs / f"{name}.safetensors").stat().st_size / 1e6
     how = (
         f"Trained by `dirfa-edu train {name} --preset shipped` (seed 0, {log[-1]['step']} of "
         f"{RECIPES[name]['shipped'].steps} steps)\n"
-        f"  on the train split of the sample corpus; {log[-1]['seconds'] / 60:.0f} minutes of wall time on a shared "
-        "CPU of two cores."
+        f"  on the train split of the sample corpus; {log[-1]['seconds'] / 60:.0f} minutes of "
+        "wall time on "
+        "a shared CPU of two cores."
     )
     figures = evaluate(runs / f"{name}.safetensors")
     rows = "\n".join(f"| {what} | {value} |" for what, value in figures.items())
@@ -69,7 +72,8 @@ Figures on the test split (unseen actors and sentences), by `dirfa-edu evaluate 
 
 Limits: {limits}
 
-Licence: CC BY 4.0, like the data it was trained on. Intended for teaching; animate only faces whose owners agreed.
+Licence: CC BY 4.0, like the data it was trained on. Intended for teaching; animate only faces
+whose owners agreed.
 """
 
 
@@ -80,7 +84,7 @@ def main() -> None:
         for file in (f"{name}.safetensors", f"{name}.log.json"):
             with atomic_path(data_path("models", file)) as temporary:
                 shutil.copyfile(runs / file, temporary)
-        data_path("models", f"{name}.md").write_text(text)
+        data_path("models", f"{name}.md").write_text(text, encoding="utf-8")
         print(text)
 
 

@@ -16,8 +16,9 @@ VOWELS = set("AA AE AH AO AW AX AY EH ER EY IH IY OW OY UH UW".split())
 STOPS, LONG_STOP, SHORT_STOP = set("P T K B D G".split()), 0.17, 0.12  # s
 FUNCTION_WORDS = set(
     """a an the and but or nor if so as than that this these those there who whom whose which
-what when where why how i me my you your he him his she her it its we us our they them their am is are was were be been
-being do does did has have had having will would shall should can could may might must to of in on at by for from with
+what when where why how i me my you your he him his she her it its we us our they them
+their am is are was were be been being do does did has have had having will would shall should can
+could may might must to of in on at by for from with
 into over upon up out off not no because until unless while then too very just some any""".split()
 )
 # words that the CMU dictionary or the aligner's lacks
@@ -97,7 +98,7 @@ def align_words(wave: np.ndarray, text: str) -> list:
 
 
 def align(wave: np.ndarray, text: str) -> list:
-    """Phone times by forced alignment (wave int16 at 16 kHz) -> [[phone, start, end]] without gaps."""
+    """Phone times by forced alignment of a wave, int16: [[phone, start, end]] without gaps."""
     out, seconds = [["PAU", 0.0, 0.0]], len(wave) / SR
     for _, inside in align_words(wave, text):
         for i, (phone, start, end) in enumerate(inside):

@@ -96,7 +96,7 @@ def spoken() -> list[dict]:
         rows.append(row)
     for path in sorted((ROOT / "speech").glob("*.wav")):
         voice = "librivox-" + path.stem.split("_")[0]
-        text = path.with_suffix(".txt").read_text().strip()
+        text = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
         audio = f"speech/{path.name}"
         row = dict(clip=path.stem, kind="real", split="test", voice=voice, text=text, audio=audio)
         rows.append(row)

@@ -381,7 +381,8 @@ def lips(quick: bool) -> list[dict]:
     table, pool = [], []
     clips = [c for c in Corpus().select(split="test", rendered=True) if c.kind != "probe"]
     print(
-        "| clip | actor | r of inner gap | lag | r of mouth height | lag |\n|---|---|---|---|---|---|"
+        "| clip | actor | r of inner gap | lag | r of mouth height | lag "
+        "|\n|---|---|---|---|---|---|"
     )
     for clip in tqdm(clips[::4] if quick else clips, "lips", disable=None):
         L, Y = film(clip)[0], motion(clip)
@@ -439,7 +440,7 @@ def resampled(pool: list, rounds: int = 1000) -> tuple:
 
 
 def lip_gap(who: Actor, y: np.ndarray) -> float:
-    """Exact gap of the inner lips of one row of attributes (23,), seen from the front, px of 256."""
+    """Exact gap of the inner lips of one row of attributes (23,), from the front, in px of 256."""
     points = who.landmarks(np.r_[y[:17], np.zeros(6)], 256)
     return float(
         points[PARTS["inner bottom"][1], 1].mean() - points[PARTS["inner top"][1], 1].mean()
@@ -485,7 +486,7 @@ def closures(quick: bool) -> list[dict]:
 
 
 def wilson(share: float, n: int, family: int = 1) -> tuple:
-    """Interval of a share counted over n independent cases; of `family` shares all hold with 95 %."""
+    """Interval of a share over n independent cases; all of `family` shares hold with 95 %."""
     z = norm.ppf(1 - 0.025 / family)
     middle, half = (
         share + z * z / (2 * n),
@@ -671,7 +672,8 @@ def blinks(quick: bool) -> list[dict]:
         half = z * np.sqrt(count_variance(own, seconds).sum()) / seconds.sum()
         inside.append(abs(rate - own) <= half)
         print(
-            f"| {name} | {seconds.sum():.0f} | {rate:.3f} | {rate - half:.3f} to {rate + half:.3f} | {own:.3f} |"
+            f"| {name} | {seconds.sum():.0f} | {rate:.3f} | {rate - half:.3f} to "
+            f"{rate + half:.3f} | {own:.3f} |"
         )
     n, seconds = np.concatenate([np.array(windows) for windows in counts.values()]).T
     rate = n.sum() / seconds.sum()
@@ -736,7 +738,8 @@ def calibration(quick: bool) -> list[dict]:
     )
     for name, (n, predicted, observed, half) in bins.items():
         print(
-            f"| {name} | {n} | {predicted:.3f} | {observed:.3f} | {predicted - half:.3f} to {predicted + half:.3f} |"
+            f"| {name} | {n} | {predicted:.3f} | {observed:.3f} | {predicted - half:.3f} to "
+            f"{predicted + half:.3f} |"
         )
     return [
         figure(name, observed, f"{predicted:.3f} +- {half:.3f}", abs(observed - predicted) <= half)
@@ -769,7 +772,8 @@ def main() -> int:
             print(f"\n## {name}\n")
             results[name] = measure(options.quick)
     print(
-        "\n## The proof\n\n| | figure | value | 95 % interval | wanted | holds |\n|---|---|---|---|---|---|"
+        "\n## The proof\n\n| | figure | value | 95 % interval | wanted | holds "
+        "|\n|---|---|---|---|---|---|"
     )
     for section, rows in results.items():
         for row in rows:
@@ -797,7 +801,7 @@ def main() -> int:
             for row in rows
         }
         with atomic_path(options.json) as path:
-            path.write_text(json.dumps(plain, indent=1))
+            path.write_text(json.dumps(plain, indent=1), encoding="utf-8")
     return int(bool(failed))
 
 

@@ -56,7 +56,8 @@ def counts() -> str:
     spoken = [c for c in Corpus().clips if c.kind == "speech"]
     rows += [
         "",
-        f"{len({c.text for c in spoken})} different sentences in {len({c.voice for c in spoken})} synthetic "
+        f"{len({c.text for c in spoken})} different sentences in "
+        f"{len({c.voice for c in spoken})} synthetic "
         f"voices, {sum(c.seconds for c in spoken) / 60:.1f} minutes; "
         f"{round(sum(c.seconds * FPS for c in Corpus().clips if c.video)):,} filmed frames.",
     ]
@@ -75,9 +76,8 @@ def stats() -> str:
     for j, name in enumerate(ATTRIBUTES[:17]):
         y = Y[:, j]
         rows.append(
-            f"| {name} | {y.mean():.2f} | {y.std():.2f} | {np.quantile(y, 0.99):.2f} | {(y == 0).mean():.0%} | "
-            + " | ".join(f"{value:.2f}" for value in REAL[j])
-            + " |"
+            f"| {name} | {y.mean():.2f} | {y.std():.2f} | {np.quantile(y, 0.99):.2f} | "
+            f"{(y == 0).mean():.0%} | " + " | ".join(f"{value:.2f}" for value in REAL[j]) + " |"
         )
     fall = [
         f"{name} {memory([y[:, ATTRIBUTES.index(name)] for y in tracks]):.2f} s"
@@ -88,9 +88,11 @@ def stats() -> str:
     blinks = sum(((t[1:, 16] > 1) & (t[:-1, 16] <= 1)).sum() for t in tracks)
     rows += [
         "",
-        f"Real AUs are exactly zero in 20 % (AU25) to 96 % (AU06) of frames. The autocorrelation falls to 1/e "
+        "Real AUs are exactly zero in 20 % (AU25) to 96 % (AU06) of frames. The autocorrelation "
+        "falls to 1/e "
         f"after {', '.join(fall)} (real .16-.24 s). Blinks: {blinks / (len(Y) / FPS):.2f} a second "
-        f"(people .28-.45). Pose within clips: std of pitch, yaw, roll {within[0]:.3f} {within[1]:.3f} "
+        f"(people .28-.45). Pose within clips: std of pitch, yaw, roll {within[0]:.3f} "
+        f"{within[1]:.3f} "
         f"{within[2]:.3f} rad, "
         f"median step a frame {step[0]:.4f} {step[1]:.4f} {step[2]:.4f} rad (real .002-.006).",
     ]
@@ -116,7 +118,9 @@ def proof() -> str:
     """What `proof.py all --json data_samples/results/proof.json` found, in Markdown: every figure
     that has a wish."""
     rows = ["| figure | value | 95 % interval | wanted | holds |", "|---" * 5 + "|"]
-    for name, got in json.loads(data_path("results", "proof.json").read_text()).items():
+    for name, got in json.loads(
+        data_path("results", "proof.json").read_text(encoding="utf-8")
+    ).items():
         if got["holds"] is not None:
             interval = "" if got["low"] is None else f"{got['low']:.3g} to {got['high']:.3g}"
             verdict = "yes" if got["holds"] else "**no**"
@@ -129,13 +133,13 @@ def proof() -> str:
 def write_sheet() -> None:
     """Put the measured tables between their marks in data_samples/README.md."""
     path = data_path("README.md")
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     for name, table in (("counts", counts()), ("statistics", stats()), ("proof", proof())):
         before, _, rest = text.partition(f"<!-- {name} -->\n")
         _, _, after = rest.partition(f"<!-- end of {name} -->")
         text = f"{before}<!-- {name} -->\n{table}\n<!-- end of {name} -->{after}"
     with atomic_path(path) as temporary:
-        temporary.write_text(text)
+        temporary.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

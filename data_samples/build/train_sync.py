@@ -58,7 +58,8 @@ def main() -> None:
         group = prepare([clip for clip in test if clip.voice == name])
         figures = accuracy(network, group)
         rows.append(
-            f"| {name} | {len(group)} | {figures['within_one_frame']:.2f} | {figures['confidence']:.2f} | "
+            f"| {name} | {len(group)} | {figures['within_one_frame']:.2f} | "
+            f"{figures['confidence']:.2f} | "
             f"{figures['confidence_wrong_sound']:.2f} |"
         )
         print(rows[-1], flush=True)
@@ -76,29 +77,33 @@ def main() -> None:
                 loss=np.mean(log[-20:]),
                 clips=len(train),
                 data=sum(len(crops) for crops, _ in train) / 1500,
-            )
+            ),
+            encoding="utf-8",
         )
 
 
 CARD = """# sync.safetensors
 
-A small SyncNet: {parameters:.2f} M parameters, {size:.1f} MB (half precision). Mouth windows of 5 frames x 48 px
-against 0.2 s of audio (20 mel frames x 20 mels); lip sync by distance over shifts of -15..15 frames (`faces.sync`).
+A small SyncNet: {parameters:.2f} M parameters, {size:.1f} MB (half precision). Mouth windows of 5
+frames x 48 px against 0.2 s of audio (20 mel frames x 20 mels); lip sync by distance over shifts of
+-15..15 frames (`faces.sync`).
 
 Trained by `{command}`
-in {minutes:.1f} minutes of one CPU thread on {clips} rendered clips of the training actors ({data:.1f} minutes of
-speech). Final loss {loss:.2f} nats (chance: 5.3).
+in {minutes:.1f} minutes of one CPU thread on {clips} rendered clips of the training actors
+({data:.1f} minutes of speech). Final loss {loss:.2f} nats (chance: 5.3).
 
-Held out: actors and sentences never seen in training; the voice rms and the human recordings are unseen as well.
-"Within one frame" is over each clip as it is and with its sound moved by -7, -3, 3 and 7 frames. The last column is
-the confidence with another clip's sound. An untrained network gets {blank:.2f}.
+Held out: actors and sentences never seen in training; the voice rms and the human recordings are
+unseen as well. "Within one frame" is over each clip as it is and with its sound moved by -7, -3, 3
+and 7 frames. The last column is the confidence with another clip's sound. An untrained network
+gets {blank:.2f}.
 
 | voice | clips | offset within one frame | confidence | with wrong sound |
 |---|---|---|---|---|
 {rows}
 
-Limits: it has seen digital actors and synthetic voices only. Its confidence is not the published SyncNet's S_conf, and
-on real video it is a rough guide at best. Clips under 36 frames are refused; short clips give uncertain offsets.
+Limits: it has seen digital actors and synthetic voices only. Its confidence is not the
+published SyncNet's S_conf, and on real video it is a rough guide at best. Clips under 36 frames are
+refused; short clips give uncertain offsets.
 """
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Speak the sentences with five synthetic voices and align the real recordings: audio/, speech/,
 phones/.
 
-    python data_samples/build/voices.py             make what is missing, remove clips that no sentence asks for
-    python data_samples/build/voices.py compare     speak everything again in a temporary folder and compare
+    python data_samples/build/voices.py           make what is missing, remove what none asks for
+    python data_samples/build/voices.py compare   speak all again in a temporary folder, compare
 
 What to install is in README.md here. Every phone file is a list of [phone, start s, end s, stressed
 0/1]: ARPABET capitals, pauses are "PAU", unstressed AH is "AX". A vowel counts as stressed when the
@@ -49,7 +49,8 @@ LIBRIVOX = "/usr/share/pocketsphinx/test/data/librivox"
 # the first quatrain and the couplet of the sonnet; the aligner loses its way in the lines between
 SONNET = [
     (
-        "from fairest creatures we desire increase that thereby beauty's rose might never die but as the riper "
+        "from fairest creatures we desire increase that thereby beauty's rose might never die "
+        "but as the riper "
         "should by time decease his tender heir might bear his memory"
     ),
     "pity the world or else this glutton be to eat the world's due by the grave and thee",
@@ -87,7 +88,7 @@ KOKORO_IPA = [
 def read_sentences() -> dict:
     """sentences.txt -> {"test": [...], "train": [...]}."""
     split, out = None, {}
-    for line in (HERE / "sentences.txt").read_text().splitlines():
+    for line in (HERE / "sentences.txt").read_text(encoding="utf-8").splitlines():
         line = line.strip()
         if line.startswith("["):
             split = line.strip("[]")
@@ -129,7 +130,7 @@ def readings() -> list:
 
 
 def speak(voice: str, text: str, stretch: float = 1.0, pitch: float | None = None):
-    """Any voice -> (wave, phones). The last pause ends where the sound does (kal16 cuts it short)."""
+    """Any voice -> (wave, phones). The last pause ends with the sound (kal16 cuts it short)."""
     if voice == "kumo":
         wave = speak_kumo(text, stretch)[0]
         return wave, align((wave * 32767).astype(np.int16), text)
@@ -161,7 +162,7 @@ def speak_flite(voice: str, text: str, stretch: float, pitch: float | None):
 
 @lru_cache
 def kokoro():
-    """Kokoro-82M from its wheels -> (session, letter -> token, style vectors of jm_kumo by length)."""
+    """Kokoro-82M from its wheels -> (session, letter -> token, styles of jm_kumo by length)."""
     import onnx
     import onnxruntime
 
@@ -181,7 +182,7 @@ def kokoro():
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    vocabulary = json.loads((home / "data/vocab.json").read_text())["vocab"]
+    vocabulary = json.loads((home / "data/vocab.json").read_text(encoding="utf-8"))["vocab"]
     return session, vocabulary, np.load(home / "data/voices_ja.npz")["jm_kumo"]
 
 
@@ -222,7 +223,7 @@ def speak_kumo(text: str, stretch: float):
 def real_recordings(sdist: str | None):
     """Yield (name, wave int16 (N,), text) of every real recording that can be found on this
     machine."""
-    lines = pathlib.Path(LIBRIVOX, "transcription").read_text().splitlines()
+    lines = pathlib.Path(LIBRIVOX, "transcription").read_text(encoding="utf-8").splitlines()
     for line in lines:
         text, key = re.match(r"<s> (.*) </s> \((.*)\)", line).groups()
         wave, rate = sf.read(f"{LIBRIVOX}/{key}.wav", dtype="int16")
@@ -248,7 +249,7 @@ def write_ogg(path: pathlib.Path, wave: np.ndarray):
 
 
 def write_phones(path: pathlib.Path, rows: list):
-    path.write_text(json.dumps(rows, separators=(",", ":")) + "\n")
+    path.write_text(json.dumps(rows, separators=(",", ":")) + "\n", encoding="utf-8")
 
 
 def make(folder: pathlib.Path, sdist: str | None = None):
@@ -268,10 +269,10 @@ def make(folder: pathlib.Path, sdist: str | None = None):
         for name, wave, text in real_recordings(sdist):
             if not (folder / f"speech/{name}.wav").exists():
                 sf.write(folder / f"speech/{name}.wav", wave, SR, subtype="PCM_16")
-                (folder / f"speech/{name}.txt").write_text(text + "\n")
+                (folder / f"speech/{name}.txt").write_text(text + "\n", encoding="utf-8")
     for path in sorted(folder.glob("speech/*.wav")):
         if not (folder / f"phones/{path.stem}.json").exists():
-            text = path.with_suffix(".txt").read_text().strip()
+            text = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
             rows = align(sf.read(path, dtype="int16")[0], text)
             write_phones(folder / f"phones/{path.stem}.json", mark_stress(rows, text))
     wanted = {clip for clip, *_ in plan} | {path.stem for path in folder.glob("speech/*.wav")}
@@ -288,7 +289,7 @@ def read_clip(clip: str, folder: pathlib.Path = ROOT):
     path = folder / f"audio/{clip}.ogg"
     wave, rate = sf.read(path if path.exists() else folder / f"speech/{clip}.wav", dtype="float32")
     assert rate == SR
-    return wave, json.loads((folder / f"phones/{clip}.json").read_text())
+    return wave, json.loads((folder / f"phones/{clip}.json").read_text(encoding="utf-8"))
 
 
 def compare() -> list:
@@ -317,8 +318,10 @@ def compare() -> list:
             differ = np.array(moved) >= FRAME
             same = max(length) < FRAME and differ.mean() < 0.05
             print(
-                f"{voice:8}{len(length):4} clips, lengths within {1000 * max(length):.1f} ms, phones differ in "
-                f"{differ.sum()}, else start within {1000 * np.max(np.array(moved)[~differ], initial=0):.0f} ms: "
+                f"{voice:8}{len(length):4} clips, lengths within {1000 * max(length):.1f} ms, "
+                "phones differ in "
+                f"{differ.sum()}, else start within "
+                f"{1000 * np.max(np.array(moved)[~differ], initial=0):.0f} ms: "
                 f"{'same' if same else 'DIFFERENT'}",
                 flush=True,
             )

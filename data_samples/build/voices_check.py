@@ -334,7 +334,7 @@ def check(most: int, agree: float):
     sound says."""
     plan = [(clip, voice, text, how[0]) for clip, _, voice, text, how in voices.readings()]
     plan += [
-        (path.stem, "people", path.with_suffix(".txt").read_text().strip(), 1.0)
+        (path.stem, "people", path.with_suffix(".txt").read_text(encoding="utf-8").strip(), 1.0)
         for path in sorted((voices.ROOT / "speech").glob("*.wav"))
     ]
     tables = []
@@ -344,14 +344,16 @@ def check(most: int, agree: float):
         tables.append(judge(voice, [hear(*own[i], agree) for i in order]))
     first, second = zip(*tables)
     print(
-        "| ms | clips | borders | shipped - second | shipped - warp | second - warp | own error: shipped (95 %) | "
+        "| ms | clips | borders | shipped - second | shipped - warp | second - warp | own error: "
+        "shipped (95 %) | "
         "second | warp | aligner 5 ms later |",
         "|---" * 10 + "|",
         *first,
         sep="\n",
     )
     print(
-        "\n| ms | all borders | rms shipped - warp | voicing borders | rms shipped - sound | lag at starts | "
+        "\n| ms | all borders | rms shipped - warp | voicing borders | rms shipped - sound | lag "
+        "at starts | "
         "lag at ends | under 20 ms | energy lag | misheard |",
         "|---" * 10 + "|",
         *second,

@@ -111,7 +111,7 @@ def grade_notebook(path: str | Path, seconds: float = SECONDS) -> tuple[dict[str
             stopped = f"stopped after {seconds:g} s"
         finally:
             end(process)
-        lines = result.read_text().splitlines() if result.exists() else []
+        lines = result.read_text(encoding="utf-8").splitlines() if result.exists() else []
     return dict(json.loads(line) for line in lines), stopped
 
 
@@ -151,7 +151,7 @@ def grade_here(path: Path, out: Path) -> None:
     """
     limit()
     space: dict = {"__name__": "handed_in"}
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         for statement in definitions(path):
             with contextlib.suppress(Exception):
                 exec(statement, space)

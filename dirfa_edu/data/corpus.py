@@ -138,7 +138,7 @@ class Clip:
             raise InputError(
                 f"the clip {self.name} has no phone times: only speech of the sample corpus has"
             )
-        rows = json.loads(Path(self.phone_file).read_text())
+        rows = json.loads(Path(self.phone_file).read_text(encoding="utf-8"))
         return [tuple(row if stress else row[:3]) for row in rows]
 
     def word_span(self) -> tuple[float, float]:

@@ -109,7 +109,7 @@ class FastEngine:
         return product(hidden, *third)[0]
 
     def extra(self, t: int, pinned: Tensor | None) -> np.ndarray:
-        """What else a token is made of: marks of what is held, and a position if it has one: (d,)."""
+        """What else a token is made of, (d,): marks of what is held, a position if it has one."""
         out = np.zeros(self.config.d_model, np.float32)
         if pinned is not None:
             out += (pinned.float() @ self.network.pinned.detach()).numpy()
@@ -147,7 +147,7 @@ def levels(y: np.ndarray, D: int) -> np.ndarray:
 def add_tokens(
     x: np.ndarray, heard: np.ndarray, y: np.ndarray, D: int, embedding: np.ndarray
 ) -> None:
-    """Add what is heard (d,) and the embeddings of bins y (B, 23), if there are any, to x (B, d)."""
+    """Add what is heard (d,) and the embeddings of bins y (B, 23), if any, to x (B, d).""" ""
     B, J = y.shape
     fours = J // 4 * 4 if len(embedding) else 0
     for b in range(B):
@@ -247,7 +247,7 @@ def add(x: np.ndarray, more: np.ndarray) -> None:
 
 @compiled
 def add_relative(logits: np.ndarray, near: np.ndarray, y: np.ndarray, D: int) -> None:
-    """Add near (B, 23 (2 reach + 1)) to logits (B, 23 D) about bins y (B, 23) of the frame before."""
+    """Add near (B, 23 (2 reach + 1)) to logits (B, 23 D) about the last frame's bins y (B, 23)."""
     B, J = y.shape
     width = near.shape[1] // J  # 2 reach + 1
     for b in range(B):

@@ -194,7 +194,7 @@ def tradeoff(test: list, preset: str, out: Path):
     points = tradeoff_points(mapper, test) | points_of_tables(out)
     found = {"preset": preset, "lines": lines, "points": points}
     with atomic_path(out / "claim.json") as temporary:
-        temporary.write_text(json.dumps(found, indent=1))
+        temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
     return plane(lines, points)
 
 
@@ -259,7 +259,7 @@ def points_of_tables(out: Path) -> dict[str, list]:
         stored = out / f"{table}.json"
         if not stored.is_file():
             continue
-        for row, figures in json.loads(stored.read_text())["here"].items():
+        for row, figures in json.loads(stored.read_text(encoding="utf-8"))["here"].items():
             if "lip_one" not in figures or "measured" in row or row in elsewhere:
                 continue
             across, across_half = figures.get("diversity_upper", [0.0, 0.0])  # one face has none

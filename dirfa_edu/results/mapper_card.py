@@ -131,7 +131,7 @@ def repeat_bits(data: list, validation: list, bins: Discretizer) -> dict[str, fl
 
 def audio_only_bits() -> dict[str, float]:
     """Bits of the baseline that never sees its past, as `tools/audio_only.py` measured them."""
-    return json.loads(data_path("results", "audio_only.json").read_text())["bits"]
+    return json.loads(data_path("results", "audio_only.json").read_text(encoding="utf-8"))["bits"]
 
 
 # ---- lips ----------------------------------------------------------------------------------------
@@ -282,8 +282,8 @@ def calibration(
 
     Frames are sorted by the law's stored probability, given the audio, and cut into four equal
     parts; a row holds the part's mean probability by the law, the share of samples that show the
-    event there, and the number of frames. The events are those of `animation.observed_events`. No real
-    data set can know its law. Notebook: 04_mapper.
+    event there, and the number of frames. The events are those of `animation.observed_events`. No
+    real data set can know its law. Notebook: 04_mapper.
     """
     law: dict[str, list] = {}
     seen: dict[str, list] = {}

@@ -3,6 +3,7 @@
 Notebook: 06_evaluation.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,7 @@ def evaluate_sync(
     shuffled, and from another clip's. Notebook: 06_evaluation.
     """
     network, noise = load_sync(weights), np.random.default_rng(seed)
-    films = Corpus("samples").select(split="test", kind="speech", rendered=True)
-    pairs = [(mouth_crops(clip.frames()), clip.features()) for clip in films]
+    pairs = filmed_test_clips()
 
     found = []
     confidence: dict[str, list] = {"own": [], "shuffled": [], "another clip's": []}
@@ -49,6 +49,13 @@ def evaluate_sync(
     for name, values in confidence.items():
         figures[f"S_conf, {name} sound"] = np.mean(values)
     return {name: round(float(value), 3) for name, value in figures.items()}
+
+
+@lru_cache(maxsize=1)
+def filmed_test_clips() -> list[tuple[np.ndarray, np.ndarray]]:
+    """Mouths (T, 48, 48) and audio features (T, 400) of the filmed test clips; looked for once."""
+    films = Corpus("samples").select(split="test", kind="speech", rendered=True)
+    return [(mouth_crops(clip.frames()), clip.features()) for clip in films]
 
 
 def area_under_roc(higher: list[float], lower: list[float]) -> float:

@@ -250,7 +250,7 @@ def recipe_of(variant: str, seed: int, setup: Setup) -> dict:
 def stored_trial(finished: Path, recipe: dict) -> dict | None:
     """The trial in a file, or None where it has another recipe, is damaged or not ours."""
     try:
-        trial = json.loads(finished.read_text())
+        trial = json.loads(finished.read_text(encoding="utf-8"))
         complete = finished.with_name(trial["animations"]).is_file()
         return trial if complete and trial["recipe"] == recipe else None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
@@ -263,7 +263,7 @@ def store_trial(finished: Path, trial: dict, animations: dict[str, np.ndarray]) 
     with atomic_path(beside) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **animations)
     with atomic_path(finished) as temporary:
-        temporary.write_text(json.dumps(trial))
+        temporary.write_text(json.dumps(trial), encoding="utf-8")
 
 
 def stem(variant: str, seed: int, preset: str) -> str:

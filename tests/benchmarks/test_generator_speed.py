@@ -1,4 +1,4 @@
-"""Speed of the generation network as ratios to a named peer: one thread, interleaved, median of five.
+"""Speed of the generation network as ratios to a named peer: one thread, by turns, median of five.
 
 make bench
 """

@@ -48,7 +48,11 @@ def ratio(slow, fast, name):
 def machine():
     """The processor's name, for figures that hold on it alone."""
     info = Path("/proc/cpuinfo")
-    names = re.findall(r"model name\s*: (.+)", info.read_text()) if info.is_file() else []
+    names = (
+        re.findall(r"model name\s*: (.+)", info.read_text(encoding="utf-8"))
+        if info.is_file()
+        else []
+    )
     return names[0] if names else platform.processor()
 
 
@@ -267,7 +271,8 @@ def test_memory_of_a_training_step():
     script = (
         "import re, sys; sys.path.insert(0, sys.argv[1]); import torch; torch.set_num_threads(1)\n"
         "import test_speed as t; step = t.trainer(getattr(t, sys.argv[2]))\n"
-        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])\n"  # KiB
+        "status = lambda: open('/proc/self/status').read()\n"
+        "peak = lambda: int(re.search(r'VmHWM:\\s+(\\d+)', status())[1])\n"  # KiB
         "before = peak(); step(); step(); print(peak() - before)"
     )
     here = str(Path(__file__).parent)
@@ -283,8 +288,8 @@ def test_memory_of_a_training_step():
         for name in ("naive_step", "our_step")
     ]
     print(
-        f"\nmemory of a training step: {spent[0] / 1024:.0f} MiB against {spent[1] / 1024:.0f} MiB, "
-        f"ratio {spent[1] / spent[0]:.2f}"
+        f"\nmemory of a training step: {spent[0] / 1024:.0f} MiB against "
+        f"{spent[1] / 1024:.0f} MiB, ratio {spent[1] / spent[0]:.2f}"
     )
     assert spent[1] <= 0.65 * spent[0]
 

@@ -23,6 +23,9 @@ from dirfa_edu import data_path
 from dirfa_edu.course import explorers
 from dirfa_edu.video import write_mp4
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+import build_site  # noqa: E402
+
 TOKEN = "a-token-for-tests"
 CHAPTERS = ["00_tour", "03_biased_mask"]  # opened as they are committed
 NOTEBOOKS = {
@@ -49,6 +52,14 @@ def chromium() -> str:
             pytest.fail("no chromium on this machine, and DIRFA_EDU_REQUIRE_BROWSER is set")
         pytest.skip("no chromium on this machine: install the Debian package chromium")
     return found
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory):
+    """The course's site, its folder, with short flip-books. A warning of Sphinx fails the build."""
+    folder = tmp_path_factory.mktemp("site")
+    build_site.Site(folder, pictures=9, films=False).build(folder / "site")
+    return folder / "site"
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,12 @@
 """The static page as a reader meets it, over http and from disk: keyboard, mouse, players, axe."""
 
 import functools
-import sys
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from playwright.sync_api import expect
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
-import build_site  # noqa: E402
 
 CHECKED = [
     "index.html",
@@ -35,14 +30,12 @@ class Quiet(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
+def site(built):
     """The built site: its folder, `root`, and where it is served, `address`."""
-    folder = tmp_path_factory.mktemp("site")
-    root = folder / "site"
-    build_site.Site(folder, pictures=9, films=False).build(root)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(root)))
+    quiet = functools.partial(Quiet, directory=str(built))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), quiet)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield SimpleNamespace(root=root, address=f"http://127.0.0.1:{server.server_port}/")
+    yield SimpleNamespace(root=built, address=f"http://127.0.0.1:{server.server_port}/")
     server.shutdown()
 
 

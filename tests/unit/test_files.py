@@ -52,7 +52,7 @@ def test_tensors_and_notes_come_back(tmp_path):
 
 @pytest.fixture
 def house(tmp_path, monkeypatch):
-    """Where samples may be: beside the package, inside it, or elsewhere; none of them is there yet."""
+    """Where samples may be: beside the package, in it, or elsewhere; none of them is there yet."""
     monkeypatch.delenv("DIRFA_EDU_DATA", raising=False)
     monkeypatch.setattr(files, "BESIDE", tmp_path / "data_samples")
     monkeypatch.setattr(files, "INSIDE", tmp_path / "dirfa_edu" / "_samples")

@@ -1,4 +1,4 @@
-"""What the generator's training adds to the paper's losses, and what it can be told to leave out."""
+"""What the generator's training adds to the paper's losses, and what can be left out."""
 
 import json
 import os
@@ -252,8 +252,11 @@ sys.path.insert(0, sys.argv[1])
 from test_training import CLIPS, TINY_G
 from dirfa_edu.runs import first_process
 from dirfa_edu.training import GeneratorRecipe, train_generator
-recipe = GeneratorRecipe(TINY_G, steps=8, batch=4, every=2, adversarial_from=0.4, keep=2, uses=5)
-network, log = train_generator(CLIPS[:4], recipe, device="cpu", devices=int(sys.argv[2]), progress=False)
+recipe = GeneratorRecipe(
+    TINY_G, steps=8, batch=4, every=2, adversarial_from=0.4, keep=2, uses=5
+)
+devices = int(sys.argv[2])
+network, log = train_generator(CLIPS[:4], recipe, device="cpu", devices=devices, progress=False)
 if first_process():
     print(json.dumps([row["loss"] for row in log]))
 """

@@ -44,7 +44,7 @@ def test_a_class_gets_one_row_each(tmp_path):
     }
     assert all(row["of"] == 3 and row["same_loudness"] == "missing" for row in rows.values())
     assert "starts with the frame" in rows["bob"]["notes"] and "exit code 1" in rows["fay"]["notes"]
-    written = list(csv.DictReader(open(tmp_path / "out" / "grades.csv")))
+    written = list(csv.DictReader(open(tmp_path / "out" / "grades.csv", encoding="utf-8")))
     assert [row["right"] for row in written] == ["1", "0", "0", "0", "1", "0", "1"]
 
 
@@ -90,7 +90,7 @@ def test_what_a_hand_in_has_started_ends_with_it(tmp_path):
     assert verdicts["frames_of"].startswith("right")
     state = Path(f"/proc/{kept.read_text()}/stat")
     for _ in range(50):  # killed at once, reaped by the system a moment later
-        if not state.exists() or state.read_text().split()[2] == "Z":
+        if not state.exists() or state.read_text(encoding="utf-8").split()[2] == "Z":
             return
         time.sleep(0.1)
     raise AssertionError("its child still runs")

@@ -1,4 +1,4 @@
-"""The loss that never holds all the logits is Eq. 5: its value, its gradients, in half precision too."""
+"""The loss that never holds all the logits is Eq. 5: value and gradients, in half precision too."""
 
 import pytest
 import torch

@@ -26,7 +26,7 @@ def test_flat_in_the_package_is_the_paper_and_what_runs_it():
 
 
 def contracts(folder: Path) -> tuple[int, str]:
-    """Hold the package in a folder against the contracts in pyproject.toml -> (exit code, report)."""
+    """Hold the package in a folder against pyproject.toml's contracts -> (exit code, report)."""
     lint = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     done = subprocess.run(
         [sys.executable, "-c", lint, "--no-cache"],

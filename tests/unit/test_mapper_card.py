@@ -47,6 +47,7 @@ def test_the_shipped_networks_reach_what_their_cards_say():
     assert figures["gain"] > 3
 
 
+@pytest.mark.long
 def test_the_shipped_mapper_closes_its_lips_at_nine_of_ten_bilabials_of_unseen_speech():
     """Of the whole test split, voices and real people, as `dirfa-edu evaluate mapper` counts."""
     from dirfa_edu import load_pretrained

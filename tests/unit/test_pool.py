@@ -1,6 +1,5 @@
 """A pool of decoded clips: few in memory, every clip in turn, repeatable, also after a break."""
 
-import gc
 import io
 import weakref
 from collections import Counter
@@ -116,7 +115,6 @@ def test_never_more_clips_than_kept_are_in_memory():
     decoded = []
 
     def read(clip):
-        gc.collect()
         assert sum(there() is not None for there in decoded) < 4  # room for this one
         item = np.zeros(3)
         decoded.append(weakref.ref(item))

@@ -143,6 +143,7 @@ def test_films_of_truth_and_of_a_copy_score_as_they_must(filmed):
     assert trials.measure_film(clip, late, generator)["s_off"] == 4
 
 
+@pytest.mark.long
 def test_table2_tunes_the_generator_to_the_person_who_is_shown(tmp_path, filmed):
     person = Corpus("samples").select(
         split="test", kind="speech", rendered=True, actor=filmed[0].actor
@@ -212,7 +213,10 @@ def apart(a, b):
     return np.abs(a.astype(int) - b).mean()
 
 
-@pytest.mark.parametrize("name, rows", [("fig2", None), ("fig5", 4), ("fig6", 3)])
+@pytest.mark.parametrize(
+    "name, rows",
+    [("fig2", None), pytest.param("fig5", 4, marks=pytest.mark.long), ("fig6", 3)],
+)
 def test_figures_are_drawn_from_the_trials(tmp_path, filmed, name, rows, shown):
     clip, _ = filmed
     text = figures.make_figure(name, "smoke", tmp_path, clips=(CLIPS[0], [clip]), progress=False)
@@ -225,6 +229,7 @@ def test_figures_are_drawn_from_the_trials(tmp_path, filmed, name, rows, shown):
         assert all(apart(a, b) > 0.3 for a, b in zip(stacks, stacks[1:]))
 
 
+@pytest.mark.long
 def test_figure_4_shows_the_tuned_films_of_one_person(tmp_path, filmed, shown):
     person = Corpus("samples").select(
         split="test", kind="speech", rendered=True, actor=filmed[0].actor

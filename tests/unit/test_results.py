@@ -83,6 +83,7 @@ def test_trials_were_made_with_what_is_shipped():
         assert trials.stored_trial(file, recipe) is not None, file.name
 
 
+@pytest.mark.long
 def test_the_row_of_the_shipped_weights_is_measured_again():
     scale = trials.SCALES["laptop"]
     _, test = trials.sample_clips(scale.clips)

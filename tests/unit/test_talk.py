@@ -149,7 +149,7 @@ def test_a_still_face_is_still_also_in_a_last_batch_that_is_not_full():
     assert (film == film[:1]).all()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_long_recording_needs_little_more_memory_than_a_short_one(tmp_path):
     """Peak of a process for 8 s and for 58 s of speech, both below the minute from which the fast
     engine is compiled: the frames of the difference, if they were kept, are another 61 MB; sound,

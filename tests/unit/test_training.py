@@ -1,4 +1,4 @@
-"""The training loops learn, keep books, and go on after an interruption as if there had been none."""
+"""The training loops learn, keep books, and go on after an interruption as if none had been."""
 
 import hashlib
 import json
@@ -29,7 +29,7 @@ TINY_G = GeneratorConfig(size=64, width=8, keypoints=3)
 
 
 class ToyClip:
-    """A clip whose AU25 is how the loudness falls within its audio window, and whose AU12 is noise."""
+    """A clip whose AU25 is how the loudness falls within its audio window, its AU12 noise."""
 
     kind = "speech"
 
@@ -187,7 +187,8 @@ from dirfa_edu.runs import first_process
 from dataclasses import replace
 settings = json.loads(sys.argv[2])
 config = replace(TINY, dropout=settings.pop("dropout"))
-recipe = MapperRecipe(config, settings.pop("steps"), batch=4, window=20, lr=3e-3, every=settings.pop("every"))
+steps, every = settings.pop("steps"), settings.pop("every")
+recipe = MapperRecipe(config, steps, batch=4, window=20, lr=3e-3, every=every)
 network, log = train_mapper(CLIPS[:6], recipe, device="cpu", progress=False, **settings)
 if first_process():
     print(json.dumps({"log": log, "sum": [float(p.double().sum()) for p in network.parameters()]}))

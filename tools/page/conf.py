@@ -43,7 +43,6 @@ autodoc_preserve_defaults = True
 # a summary does not end with these
 autosummary.WELL_KNOWN_ABBREVIATIONS += ("Eq.", "Fig.")
 python_use_unqualified_type_names = True
-python_maximum_signature_line_length = 88
 add_module_names = False
 
 html_theme = "sphinx_book_theme"

@@ -12,7 +12,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
-import build_site  # noqa: E402
 import site_api  # noqa: E402
 import site_outputs  # noqa: E402
 
@@ -70,18 +69,10 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """The built site's folder. Sphinx runs with -W: a warning fails the build."""
-    folder = tmp_path_factory.mktemp("site")
-    build_site.Site(folder, pictures=9, films=False).build(folder / "site")
-    return folder / "site"
-
-
-@pytest.fixture(scope="module")
-def pages(site):
+def pages(built):
     return {
-        path.relative_to(site).as_posix(): Page(path)
-        for path in sorted(site.rglob("*.html"))
+        path.relative_to(built).as_posix(): Page(path)
+        for path in sorted(built.rglob("*.html"))
         if "_static" not in path.parts
     }
 
@@ -129,17 +120,17 @@ def test_every_room_has_its_page_those_in_folders_too(pages):
         assert importlib.import_module(room).__doc__.split()[0] in page.text, room
 
 
-def test_nothing_is_loaded_from_another_machine(site, pages):
+def test_nothing_is_loaded_from_another_machine(built, pages):
     for name, page in pages.items():
         outside = [each for each in page.loads() if re.match(r"(https?:)?//", each)]
         assert outside == [], name
         assert not [each for each in page.loads() if "mathjax" in each.lower()], name
-    for path in site.rglob("*.css"):
+    for path in built.rglob("*.css"):
         text = path.read_text(encoding="utf-8")
         assert not re.search(r"""(url\(\s*['"]?|@import\s+['"])(https?:)?//""", text), path.name
 
 
-def test_every_link_anchor_picture_and_player_leads_somewhere(site, pages):
+def test_every_link_anchor_picture_and_player_leads_somewhere(built, pages):
     by_path = {page.path.resolve(): page for page in pages.values()}
     dead = []
     for name, page in pages.items():
@@ -147,7 +138,7 @@ def test_every_link_anchor_picture_and_player_leads_somewhere(site, pages):
             if re.match(r"(https?|mailto|data):", address):
                 continue
             path, place = target(page, address)
-            if not path.is_file() or site.resolve() not in path.parents:
+            if not path.is_file() or built.resolve() not in path.parents:
                 dead.append((name, address))
             elif place and path in by_path and place not in by_path[path].ids:
                 dead.append((name, address))
