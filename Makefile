@@ -18,7 +18,7 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 # the rooms of the core, without what trains or reads many films
 CORE := animation audio control discretize files generator losses mapper masks metrics sampling talk video house locks
 DOCTESTS := $(wildcard dirfa_edu/*.py) dirfa_edu/fast dirfa_edu/faces dirfa_edu/data
-# two at a time, a file's tests in one process; each on one core
+# two at a time, each on one core; a file's tests, a chapter's cells stay in one process
 TWO := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 .PHONY: demo lab quick test nbval long offline browser bench mutants notebooks report class site wheel corpus voices \
@@ -58,9 +58,8 @@ test: lint
 	$(ENV) $(TWO) tests/unit tests/exercises tests/widgets tests/notebooks dirfa_edu --doctest-modules
 	$(MAKE) nbval
 
-# alone and one after the other: chapters train for so many seconds by the clock
 nbval: .venv/.dev
-	$(ENV) $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider -o addopts= -q $(NOTEBOOKS)
+	$(ENV) $(TWO) --nbval --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider -o addopts= -q $(NOTEBOOKS)
 
 long: .venv/.dev
 	$(ENV) $(PY) -m pytest -m long --timeout=1800 tests/unit tests/exercises tests/widgets tests/notebooks
