@@ -19,7 +19,7 @@ NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
 CORE := animation audio control discretize files generator losses mapper masks metrics sampling talk video house locks
 DOCTESTS := $(wildcard dirfa_edu/*.py) dirfa_edu/fast dirfa_edu/faces dirfa_edu/data
 # two at a time, each on one core; a file's tests, a chapter's cells stay in one process
-TWO := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+TWO := OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo lab quick test nbval long offline browser bench mutants notebooks report class site wheel corpus voices \
 	lint lock venv dev clean
@@ -55,11 +55,13 @@ quick: lint
 	$(ENV) $(TWO) -m "not slow and not long" $(CORE:%=tests/unit/test_%.py) tests/exercises $(DOCTESTS) --doctest-modules
 
 test: lint
-	$(ENV) $(TWO) tests/unit tests/exercises tests/widgets tests/notebooks dirfa_edu --doctest-modules
+	$(ENV) $(TWO) tests/widgets tests/unit tests/exercises tests/notebooks dirfa_edu --doctest-modules
 	$(MAKE) nbval
 
+# the last chapters first: they take longest
 nbval: .venv/.dev
-	$(ENV) $(TWO) --nbval --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider -o addopts= -q $(NOTEBOOKS)
+	$(ENV) $(TWO) --nbval --nbval-current-env --nbval-cell-timeout=180 -p no:cacheprovider -o addopts= -q \
+		$(shell ls -r $(NOTEBOOKS))
 
 long: .venv/.dev
 	$(ENV) $(PY) -m pytest -m long --timeout=1800 tests/unit tests/exercises tests/widgets tests/notebooks

@@ -13,16 +13,18 @@ from ..faces.sync import distances, load_sync, mouth_crops, score, shifted
 
 
 def evaluate_sync(
-    weights: str | Path | None = None, farthest: int = 8, seed: int = 0
+    weights: str | Path | None = None, farthest: int = 8, seed: int = 0, clips: int | None = None
 ) -> dict[str, float]:
     """Figures of a SyncNet by name, on the filmed test clips: unseen actors and sentences.
+
+    Of all of them, or of the first `clips`.
 
     How often it finds, to the frame, by how much the sound was moved; and how surely (area under
     the ROC curve) its confidence tells a clip's own sound from the same sound with its frames
     shuffled, and from another clip's. Notebook: 06_evaluation.
     """
     network, noise = load_sync(weights), np.random.default_rng(seed)
-    pairs = filmed_test_clips()
+    pairs = filmed_test_clips(clips)
 
     found = []
     confidence: dict[str, list] = {"own": [], "shuffled": [], "another clip's": []}
@@ -52,9 +54,9 @@ def evaluate_sync(
 
 
 @lru_cache(maxsize=1)
-def filmed_test_clips() -> list[tuple[np.ndarray, np.ndarray]]:
-    """Mouths (T, 48, 48) and audio features (T, 400) of the filmed test clips; looked for once."""
-    films = Corpus("samples").select(split="test", kind="speech", rendered=True)
+def filmed_test_clips(n: int | None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Mouths (T, 48, 48) and audio features (T, 400) of filmed test clips; looked for once."""
+    films = Corpus("samples").select(split="test", kind="speech", rendered=True)[:n]
     return [(mouth_crops(clip.frames()), clip.features()) for clip in films]
 
 

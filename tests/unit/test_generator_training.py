@@ -262,6 +262,7 @@ if first_process():
 """
 
 
+@pytest.mark.long
 def test_two_processes_train_as_one(tmp_path):
     (tmp_path / "run.py").write_text(RUN)
     curves = []

@@ -37,6 +37,7 @@ def filmed(proof, name: str) -> tuple:
     return proof.mouth(L), Y[:, column("AU25")] + Y[:, column("AU26")], L
 
 
+@pytest.mark.long
 def test_every_film_shows_a_face_in_every_25th_frame():
     films = Corpus().select(rendered=True)
     missed = {

@@ -215,7 +215,11 @@ def apart(a, b):
 
 @pytest.mark.parametrize(
     "name, rows",
-    [("fig2", None), pytest.param("fig5", 4, marks=pytest.mark.long), ("fig6", 3)],
+    [
+        ("fig2", None),
+        pytest.param("fig5", 4, marks=pytest.mark.long),
+        pytest.param("fig6", 3, marks=pytest.mark.long),
+    ],
 )
 def test_figures_are_drawn_from_the_trials(tmp_path, filmed, name, rows, shown):
     clip, _ = filmed

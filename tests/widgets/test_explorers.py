@@ -6,14 +6,18 @@ import pytest
 
 from dirfa_edu.course import explorers
 
+# a point of the conductor takes seconds, an animation and its film; its stops are in test_conductor
+MAKERS = [
+    pytest.param(make, marks=pytest.mark.long) if make is explorers.conductor_explorer else make
+    for make in explorers.EXPLORERS
+]
 
-@pytest.mark.parametrize("make", explorers.EXPLORERS, ids=lambda make: make.__name__)
+
+@pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 def test_sweep(make):
     explorer = make()
     most_stops = max(len(stops) for stops in explorer.domain.values())
-    # a point of the conductor takes seconds: an animation and its film
-    n_random = 20 if make is explorers.conductor_explorer else 200
-    assert explorer.sweep(n_random, seed=0) > most_stops
+    assert explorer.sweep(n_random=60, seed=0) > most_stops
     assert explorer.describe(**explorer.default)
     assert explorer.picture(**explorer.default)[:4] == b"\x89PNG"
 

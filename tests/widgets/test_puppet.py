@@ -70,6 +70,7 @@ def test_each_attribute_moves_the_picture_where_it_should():
             assert changed[mouth].sum() > 4 * changed[eyes].sum(), name
 
 
+@pytest.mark.long
 def test_sweep_of_the_generated_face():
     for point in points():
         picture = puppet.draw_generated(**point)
