@@ -147,7 +147,7 @@ def levels(y: np.ndarray, D: int) -> np.ndarray:
 def add_tokens(
     x: np.ndarray, heard: np.ndarray, y: np.ndarray, D: int, embedding: np.ndarray
 ) -> None:
-    """Add what is heard (d,) and the embeddings of bins y (B, 23), if any, to x (B, d).""" ""
+    """Add what is heard (d,) and the embeddings of bins y (B, 23), if any, to x (B, d)."""
     B, J = y.shape
     fours = J // 4 * 4 if len(embedding) else 0
     for b in range(B):
@@ -271,9 +271,9 @@ def product(x: np.ndarray, W: np.ndarray, b: np.ndarray) -> np.ndarray:
     shared = B // 4 * 4
     sums = np.empty(4 * TILE, np.float32)
     for first in range(0, N if shared else 0, TILE):
-        tile = slice(first, min(first + TILE, N))
+        last = min(first + TILE, N)
         for i in range(0, shared, 4):
-            four_rows(x[i : i + 4], W[:, tile], b[tile], sums, out[i : i + 4, tile])
+            four_rows(x[i : i + 4], W, b, first, last, sums, out[i : i + 4])
     for i in range(shared, B):
         one_row(x[i], W, b, out[i])
     return out
@@ -298,24 +298,32 @@ def one_row(x: np.ndarray, W: np.ndarray, b: np.ndarray, out: np.ndarray) -> Non
 
 @compiled_in_order
 def four_rows(
-    x: np.ndarray, W: np.ndarray, b: np.ndarray, sums: np.ndarray, out: np.ndarray
+    x: np.ndarray,
+    W: np.ndarray,
+    b: np.ndarray,
+    first: int,
+    last: int,
+    sums: np.ndarray,
+    out: np.ndarray,
 ) -> None:
-    """x (4, K) times W (K, N), plus b (N,), into out (4, N), for N up to TILE.
+    """x (4, K) times W (K, N), plus b (N,), into out (4, N): columns `first` up to `last`.
 
-    The sums (4 TILE,) stand in one array, TILE apart: a compiler that cannot see that four arrays
-    do not overlap would add one number at a time.
+    Of each row of W the piece is cut that is needed: a compiler knows that its numbers lie side by
+    side, of a piece of all rows it does not. The sums (4 TILE,) stand in one array, TILE apart: one
+    that cannot see that four arrays do not overlap would add one number at a time.
     """
-    K, N = W.shape
+    K, N = len(W), last - first
     fours = K // 4 * 4
     for i in range(4):
         for n in range(N):
-            sums[i * TILE + n] = b[n]
+            sums[i * TILE + n] = b[first + n]
     for k in range(0, fours, 4):
         p0, p1, p2, p3 = x[0, k], x[0, k + 1], x[0, k + 2], x[0, k + 3]
         q0, q1, q2, q3 = x[1, k], x[1, k + 1], x[1, k + 2], x[1, k + 3]
         r0, r1, r2, r3 = x[2, k], x[2, k + 1], x[2, k + 2], x[2, k + 3]
         s0, s1, s2, s3 = x[3, k], x[3, k + 1], x[3, k + 2], x[3, k + 3]
-        W0, W1, W2, W3 = W[k], W[k + 1], W[k + 2], W[k + 3]
+        W0, W1 = W[k, first:last], W[k + 1, first:last]
+        W2, W3 = W[k + 2, first:last], W[k + 3, first:last]
         for n in range(N):
             w0, w1, w2, w3 = W0[n], W1[n], W2[n], W3[n]
             p, q, r, s = n, TILE + n, 2 * TILE + n, 3 * TILE + n
@@ -326,7 +334,7 @@ def four_rows(
     for k in range(fours, K):
         for i in range(4):
             for n in range(N):
-                sums[i * TILE + n] = sums[i * TILE + n] + x[i, k] * W[k, n]
+                sums[i * TILE + n] = sums[i * TILE + n] + x[i, k] * W[k, first + n]
     for i in range(4):
         for n in range(N):
-            out[i, n] = sums[i * TILE + n]
+            out[i, first + n] = sums[i * TILE + n]

@@ -28,10 +28,11 @@ import numpy as np
 import torch
 from torch.testing import assert_close
 
-from dirfa_edu import CHAPTER_CLIP, FPS, LIPS, UPPER, Actor, Corpus, audio, column, data_path
-from dirfa_edu.course import checks, explorers
-from dirfa_edu import generate, load_pretrained, metrics, plots, talk, video
-from dirfa_edu.course import paper
+from dirfa_edu import (
+    CHAPTER_CLIP, FPS, LIPS, UPPER, Actor, Corpus, audio, column, data_path, generate,
+    load_pretrained, metrics, plots, talk, video,
+)
+from dirfa_edu.course import checks, explorers, paper
 from dirfa_edu.faces import vision
 from dirfa_edu.files import InputError
 

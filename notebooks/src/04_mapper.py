@@ -31,9 +31,11 @@ import numpy as np
 import torch
 from torch.testing import assert_close
 
-from dirfa_edu import (CHAPTER_CLIP, GROUPS, LIPS, POSE, UPPER, Control, Corpus, MapperConfig, MappingNetwork, Stream,
-                       audio, column, data_path, examples, generate, load_pretrained, losses, metrics, plots, sampling,
-                       training)
+from dirfa_edu import (
+    CHAPTER_CLIP, GROUPS, LIPS, POSE, UPPER, Control, Corpus, MapperConfig, MappingNetwork, Stream,
+    audio, column, data_path, examples, generate, load_pretrained, losses, metrics, plots, sampling,
+    training,
+)
 from dirfa_edu.course import checks, explorers
 from dirfa_edu.results import mapper_card
 

@@ -31,15 +31,17 @@ import logging
 import numpy as np
 import torch
 
-from dirfa_edu import ATTRIBUTES, CHAPTER_CLIP, FPS, POSE, Actor, Control, Corpus, animation, column, generate
+from dirfa_edu import (
+    ATTRIBUTES, CHAPTER_CLIP, FPS, POSE, Actor, Control, Corpus, animation, column, examples,
+    generate, load_pretrained, metrics, plots, talk, training, video,
+)
 from dirfa_edu.course import checks, explorers
-from dirfa_edu import examples, load_pretrained, metrics, plots, talk, training, video
 from dirfa_edu.faces import vision
 from dirfa_edu.files import InputError
 
 torch.set_num_threads(1)
-logging.disable(logging.INFO)                    # the trainer greets on stderr
-MY_VIDEO = None                                  # for example "me.mp4"
+logging.disable(logging.INFO)  # the trainer greets on stderr
+MY_VIDEO = None  # for example "me.mp4"
 corpus = Corpus("samples")
 clip, FRAME = corpus[CHAPTER_CLIP], 17
 source = MY_VIDEO or clip.video

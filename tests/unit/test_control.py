@@ -65,7 +65,7 @@ def test_two_pins_close_together_are_both_kept(toy):
     assert np.abs(Y[:, 0:12, column("AU04")] - 2).max() < 0.03
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_edges_of_a_pin_are_natural_steps(shipped):
     mapper, audio = shipped
     tracks = [
@@ -84,7 +84,7 @@ def test_edges_of_a_pin_are_natural_steps(shipped):
             assert edges.max() <= 1.1 * natural + mapper.discretizer.width[j]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_rest_of_the_face_reacts_to_a_pin(shipped):
     """In the law a smile brings the cheeks along; the network has learnt it, nobody told the
     control."""

@@ -9,6 +9,8 @@ import pytest
 from dirfa_edu.data.corpus import Corpus
 from dirfa_edu.files import data_path
 
+pytestmark = pytest.mark.long  # the corpus changes rarely
+
 CLIPS = "rms_001,probe_lars"
 
 

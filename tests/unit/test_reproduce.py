@@ -246,6 +246,7 @@ def test_figure_4_shows_the_tuned_films_of_one_person(tmp_path, filmed, shown):
     assert apart(wang, evp) > 0 and apart(evp, ours) > 1
 
 
+@pytest.mark.long
 def test_the_tradeoff_has_lines_and_the_rows_of_the_tables(tmp_path, filmed):
     here = {
         "w/o Prob": {"lip_one": [0.3, 0.02]},

@@ -233,6 +233,7 @@ def test_a_run_killed_with_kill_9_goes_on_bit_for_bit(tmp_path):
     assert [row["loss"] for row in resumed["log"]] == [row["loss"] for row in whole["log"]]
 
 
+@pytest.mark.long
 def test_two_processes_give_the_loss_curve_of_one(tmp_path):
     settings = {"steps": 30, "every": 3, "dropout": 0.0}
     one, two = (result_of(start_run(tmp_path, **settings, devices=n)) for n in (1, 2))
