@@ -253,32 +253,49 @@ def write_phones(path: pathlib.Path, rows: list):
 
 
 def make(folder: pathlib.Path, sdist: str | None = None):
-    """Write every clip that is missing in a folder and remove the files of clips that are no longer
-    read."""
+    """Write every clip that is missing in a folder, remove the files of clips no longer read."""
     for name in ("audio", "phones", "speech"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     plan = readings()
-    for clip, _, voice, text, how in plan:
-        if (folder / f"phones/{clip}.json").exists() and (folder / f"audio/{clip}.ogg").exists():
-            continue
-        wave, phones = speak(voice, text, *how)
-        if not (folder / f"audio/{clip}.ogg").exists():
-            write_ogg(folder / f"audio/{clip}.ogg", wave)
-        write_phones(folder / f"phones/{clip}.json", mark_stress(phones, text))
+    speak_missing(folder, plan)
     if folder == ROOT:
-        for name, wave, text in real_recordings(sdist):
-            if not (folder / f"speech/{name}.wav").exists():
-                sf.write(folder / f"speech/{name}.wav", wave, SR, subtype="PCM_16")
-                (folder / f"speech/{name}.txt").write_text(text + "\n", encoding="utf-8")
-    for path in sorted(folder.glob("speech/*.wav")):
-        if not (folder / f"phones/{path.stem}.json").exists():
-            text = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
-            rows = align(sf.read(path, dtype="int16")[0], text)
-            write_phones(folder / f"phones/{path.stem}.json", mark_stress(rows, text))
+        copy_recordings(folder, sdist)
+    align_recordings(folder)
+
     wanted = {clip for clip, *_ in plan} | {path.stem for path in folder.glob("speech/*.wav")}
     for path in [*folder.glob("audio/*.ogg"), *folder.glob("phones/*.json")]:
         if path.stem not in wanted:
             path.unlink()
+
+
+def speak_missing(folder: pathlib.Path, plan: list):
+    """Speak the clips of a plan that have no sound or no phones yet."""
+    for clip, _, voice, text, how in plan:
+        sound, phone_file = folder / f"audio/{clip}.ogg", folder / f"phones/{clip}.json"
+        if sound.exists() and phone_file.exists():
+            continue
+        wave, phones = speak(voice, text, *how)
+        if not sound.exists():
+            write_ogg(sound, wave)
+        write_phones(phone_file, mark_stress(phones, text))
+
+
+def copy_recordings(folder: pathlib.Path, sdist: str | None):
+    """The readings of real people that are not there yet, and their words."""
+    for name, wave, text in real_recordings(sdist):
+        if not (folder / f"speech/{name}.wav").exists():
+            sf.write(folder / f"speech/{name}.wav", wave, SR, subtype="PCM_16")
+            (folder / f"speech/{name}.txt").write_text(text + "\n", encoding="utf-8")
+
+
+def align_recordings(folder: pathlib.Path):
+    """Phone times of the readings that have none."""
+    for path in sorted(folder.glob("speech/*.wav")):
+        phone_file = folder / f"phones/{path.stem}.json"
+        if not phone_file.exists():
+            text = path.with_suffix(".txt").read_text(encoding="utf-8").strip()
+            rows = align(sf.read(path, dtype="int16")[0], text)
+            write_phones(phone_file, mark_stress(rows, text))
 
 
 # ---- what is shipped
