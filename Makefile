@@ -1,7 +1,7 @@
 # make demo     a LibriVox reading becomes three talking faces, in demo/
 # make lab      JupyterLab on the eight notebooks
 # make quick    after every change: lint, import contract, types and tests of the core, checks of the exercises
-# make test     before every merge: all tests, and strict nbval over every notebook
+# make test     before every merge: the tests, and strict nbval over every notebook
 # make long     the tests that take minutes more; make browser: JupyterLab in Chromium, and the course's pages
 # make class    what a teacher hands out or keeps, in class/: zips, slides, common errors, links
 # make site     the course as static pages, in site/

@@ -1,4 +1,4 @@
-"""The command `dirfa-edu`: talk, extract, train, evaluate, reproduce, doctor.
+"""The command `dirfa-edu`: talk, extract, train, evaluate, reproduce, grade, doctor.
 
 Whatever a user gives that cannot be used ends in one sentence and exit code 2.
 """
@@ -53,7 +53,8 @@ def talk(
             items, total=total, desc=f"{title:9s}", unit="frame"
         ),
     )
-    typer.echo(f"{samples} talking faces of {result['animations'].shape[1] / 25:.1f} s:")
+    faces = "talking face" if samples == 1 else "talking faces"
+    typer.echo(f"{samples} {faces} of {result['animations'].shape[1] / 25:.1f} s:")
     for path in result["files"]:
         typer.echo(f"  {path}")
     typer.echo(
@@ -179,11 +180,13 @@ def chosen_recipe(
     from .training import GENERATOR_RECIPES, MAPPER_RECIPES
 
     presets: dict[str, dict] = {"mapper": MAPPER_RECIPES, "generator": GENERATOR_RECIPES}
-    recipes = presets.get(network, {})
+    if network not in presets:
+        raise InputError(f"no network {network!r}: choose mapper or generator")
+    recipes = presets[network]
     if preset not in recipes:
         raise InputError(
-            f"no preset {preset!r} for {network!r}: networks are mapper and generator, "
-            "presets are notebook, shipped and paper, for the mapper also audio"
+            f"no preset {preset!r} for the {network}: choose notebook, shipped or paper, for the "
+            "mapper also audio"
         )
     recipe = replace(recipes[preset], seed=seed)
     if steps or minutes:  # instead of the preset's budget, whichever that is
@@ -246,8 +249,7 @@ def evaluate(
         Path | None, typer.Option("--json", help="write the figures here too")
     ] = None,
 ) -> None:
-    """Measure a network on the test split of the sample corpus, or the talking faces in a folder
-    (report.html)."""
+    """Measure a network on the sample corpus, or the films of a folder (report.html)."""
     from .results.generator_card import evaluate_generator
     from .results.mapper_card import evaluate_mapper
     from .results.report_card import evaluate_talk
@@ -283,22 +285,21 @@ def reproduce(
     what: Annotated[
         str, typer.Argument(help="table1, table2, table4, table5, fig2 to fig6, or claim")
     ],
-    preset: Annotated[str, typer.Option(help="laptop or full")] = "laptop",
+    preset: Annotated[str, typer.Option(help="laptop, full, or smoke: a try")] = "laptop",
     seeds: Annotated[int, typer.Option(help="trainings of each variant (tables)")] = 1,
     out: Annotated[Path, typer.Option(help="folder for results and finished trials")] = Path(
         "results"
     ),
 ) -> None:
-    """Make one of the paper's tables or figures at the scale of a laptop; tables judge the paper's
-    claims."""
+    """Make one of the paper's tables or figures on a laptop; tables judge the paper's claims."""
     from .results import figures
     from .results.reproduce import reproduce as run
 
-    typer.echo(
-        figures.make_figure(what, preset, out)
-        if what in figures.WHAT
-        else run(what, preset, seeds, out)
-    )
+    if what in figures.WHAT:
+        typer.echo(figures.make_figure(what, preset, out))
+    else:
+        typer.echo(run(what, preset, seeds, out))
+    typer.echo(f"written to {out}")
 
 
 @app.command()
@@ -307,8 +308,7 @@ def grade(
     out: Annotated[Path, typer.Option(help="CSV file to write")] = Path("grades.csv"),
     seconds: Annotated[float, typer.Option(help="time limit for one notebook")] = 60,
 ) -> None:
-    """Run the checks of the exercises over a class's notebooks, each in a process of its own; a row
-    for each."""
+    """Run the checks of the exercises over a class's notebooks: a row for each in a CSV."""
     from .course.grade import grade_folder
 
     for row in grade_folder(folder, out, seconds):
@@ -323,8 +323,7 @@ def doctor(
     ] = False,
     folder: Annotated[Path | None, typer.Option(help="check this folder of clips instead")] = None,
 ) -> None:
-    """Say whether this installation can run: packages, sample data, weights; with --data or
-    --folder, every clip."""
+    """Say whether this installation can run; with --data or --folder, check every clip."""
     import warnings
     from importlib.metadata import version
 

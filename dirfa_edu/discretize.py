@@ -15,8 +15,7 @@ BINS = 500  # D in the paper; its Table 5 compares 10 100 250 500 750
 
 @dataclass(frozen=True)
 class Discretizer:
-    """D equal bins between `low` and `high`, for each of the 23 attributes; the centroids are the
-    bins' middles.
+    """D equal bins between `low` and `high` for each attribute; centroids are their middles.
 
     AUs always span 0..5, so with D = 500 one bin is 0.01, OpenFace's own precision. Pose spans what
     training saw.

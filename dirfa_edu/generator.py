@@ -90,7 +90,7 @@ class Residual(nn.Module):
 
 
 def rectify(x: Tensor) -> Tensor:
-    """Leaky ReLU; a smoother function would take a sixth of the time of a picture."""
+    """Leaky ReLU. A smoother function would make a picture take a sixth longer."""
     return F.leaky_relu(x, 0.2)
 
 

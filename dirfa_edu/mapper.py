@@ -3,7 +3,7 @@
 One token a frame: the audio features of frame t plus an embedding of the 23 bins of frame t-1.
 After L layers a single linear map gives 23 x D logits. The same weights run two ways: `forward`
 over whole clips with the banded mask (training), and `decode_frame`, one frame after another, with
-a ring of the last tau keys and values (sampling). The two agree exactly.
+a ring of the last tau keys and values (sampling). The two agree but for rounding.
 
 Paper: 3.2.2, Eq. 1, 3, 5. Notebook: 04_mapper.
 """

@@ -237,12 +237,15 @@ def samples_over_time(
 
 
 def animation_lines(
-    samples, path: str | Path | None = None, title: str = "the same speech, different animations"
+    samples,
+    path: str | Path | None = None,
+    title: str = "the same speech, different animations",
+    labels: Sequence[str] = NAMES,
 ):
     """AU25, AU12, AU45 and yaw of samples (S, T, 23) over time; also as a PNG at `path`."""
     from .files import atomic_path
 
-    fig = samples_over_time(samples, title=title)
+    fig = samples_over_time(samples, labels, title=title)
     if path is not None:
         with atomic_path(path) as temporary:
             temporary.write_bytes(png(fig, dpi=100))

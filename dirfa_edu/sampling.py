@@ -96,8 +96,8 @@ def draw(
     values, bins = logits.topk(noise.shape[-1], dim=-1)  # (..., k), the likeliest first
     values = nucleus(values / temperature[..., None], top_p[..., None])
 
-    # noise belongs to a bin, not to its rank: two engines whose logits differ in the last digit may
-    # rank two bins differently
+    # noise goes by the place of a bin, not by its rank: two engines whose logits differ in the last
+    # digit may rank two bins differently
     bins, order = bins.sort(dim=-1)
     values = values.gather(-1, order)
     scores = values + noise
@@ -287,11 +287,11 @@ def one_thread() -> Iterator[None]:
 class Decoder:
     """Draws one frame after another; what `generate` and `Stream` share.
 
-    Settings are one number, or a dict of groups or attributes that changes the defaults: those
-    above, top_p 1, guidance 0. `guidance` w amplifies what the audio says (classifier-free
-    guidance): (1 + w) times the logits with audio minus w times those without, which the network is
-    then asked for as well. `speed` limits how far an attribute goes in one frame, as a multiple of
-    its natural speed. `engine` is "plain", "fast" or "strict".
+    Settings are one number, or a dict of groups or attributes that changes the defaults: TOP_K,
+    TEMPERATURE, SPEED, top_p 1, guidance 0. `guidance` w amplifies what the audio says
+    (classifier-free guidance): (1 + w) times the logits with audio minus w times those without,
+    which the network is then asked for as well. `speed` limits how far an attribute goes in one
+    frame, as a multiple of its natural speed. `engine` is "plain", "fast" or "strict".
     """
 
     def __init__(

@@ -262,7 +262,8 @@ def write_pictures(out: Path, strips: list[np.ndarray], animations: np.ndarray) 
 
     strip, lines = out / "film_strip.png", out / "attributes.png"
     save_png(strip, film_strip(strips, frames=list(range(len(strips[0])))))
-    plots.animation_lines(animations, path=lines)
+    names = [f"sample {i}" for i in range(1, len(animations) + 1)]  # as the films are named
+    plots.animation_lines(animations, path=lines, labels=names)
     return [strip, lines]
 
 

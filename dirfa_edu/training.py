@@ -105,8 +105,7 @@ MAPPER_RECIPES = {
         lr=1.5e-3,
         every=20,
     ),
-    # slopes twice as steep as ALiBi's for texts: fewer bits for lips and head on held-out
-    # sentences
+    # slopes twice as steep as ALiBi's for texts: fewer bits for held-out lips and heads
     "shipped": MapperRecipe(MapperConfig(steepness=2.0), steps=6000),
     # a baseline that never sees what it did before
     "audio": MapperRecipe(MapperConfig(history=False), steps=1200),
@@ -153,7 +152,7 @@ def train_mapper(
     devices: int = 1,
     progress: bool = True,
 ) -> tuple[MappingNetwork, list[dict]]:
-    """Train a mapping network on clips (see corpus.Clip) -> (network in evaluation mode, its log).
+    """Train a mapping network on clips (`data.corpus`) -> (network in evaluation mode, its log).
 
     The log's rows hold step, seconds, loss and, for clips that are held out, bits per attribute of
     each group; `tensorboard` is a folder that gets them too. With `checkpoint` the run is written

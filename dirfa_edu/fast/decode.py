@@ -1,4 +1,6 @@
-"""One frame after another, compiled: the twin of `MappingNetwork.decode_frame`, equal to 1e-5.
+"""One frame after another, compiled: the twin of `MappingNetwork.decode_frame`.
+
+Logits are equal to 1e-5 of the largest.
 
 A face drawn frame by frame reads each weight once and uses it once, so memory sets the pace, and
 the hundred small calls that a frame is in torch would take as long again. Here a frame is one
@@ -154,7 +156,7 @@ def add_tokens(
         row = x[b]
         for n in range(len(row)):
             row[n] += heard[n]
-        for j in range(0, fours, 4):  # four at a time: the next is asked for before one came
+        for j in range(0, fours, 4):  # four at a time, so that memory fetches them together
             e0, e1 = embedding[j * (D + 1) + y[b, j]], embedding[(j + 1) * (D + 1) + y[b, j + 1]]
             e2 = embedding[(j + 2) * (D + 1) + y[b, j + 2]]
             e3 = embedding[(j + 3) * (D + 1) + y[b, j + 3]]
@@ -308,9 +310,9 @@ def four_rows(
 ) -> None:
     """x (4, K) times W (K, N), plus b (N,), into out (4, N): columns `first` up to `last`.
 
-    Of each row of W the piece is cut that is needed: a compiler knows that its numbers lie side by
-    side, of a piece of all rows it does not. The sums (4 TILE,) stand in one array, TILE apart: one
-    that cannot see that four arrays do not overlap would add one number at a time.
+    Each row of W is cut by itself: then the compiler knows that numbers lie side by side, which of
+    a cut through all rows it does not. The sums (4 TILE,) stand in one array, TILE apart: of four
+    arrays it could not know that they do not overlap, and would add one number at a time.
     """
     K, N = len(W), last - first
     fours = K // 4 * 4

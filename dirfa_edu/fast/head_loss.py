@@ -36,9 +36,8 @@ def head_cross_entropy(
     >>> head_cross_entropy(x, torch.zeros(3, 23 * 4), torch.zeros(23 * 4), y).round(decimals=4)
     tensor(1.3863)
     """
-    if (
-        relative is None or y_previous is None
-    ):  # one logit of 0, about the last bin itself, changes nothing
+    if relative is None or y_previous is None:
+        # one logit of 0, about the last bin itself, changes nothing
         relative = x.new_zeros(*y_bar.shape, 1)
         y_previous = torch.zeros_like(y_bar)
 

@@ -38,7 +38,10 @@ def reproduce(
     06_evaluation.
     """
     if name not in TABLES:
-        raise InputError(f"no table called {name!r}: choose one of {', '.join(TABLES)}")
+        raise InputError(
+            f"no table called {name!r}: choose one of {', '.join(TABLES)}; figures are fig2 to "
+            "fig6, and claim"
+        )
     if preset not in SCALES:
         raise InputError(f"no preset called {preset!r}: choose one of {', '.join(SCALES)}")
     if seeds < 1:

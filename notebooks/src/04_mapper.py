@@ -69,7 +69,7 @@ plots.show(fig, alt="Lips and smile of three samples and the recording over five
 # ## Why probability? Regression to the mean
 # **Question.** Why not train a network to output *the* animation, with a squared error?
 #
-# Toy: at some stressed syllable half of all speakers smile (AU12 near 3), half do not (near 0). The sound is the
+# Toy: at some stressed syllable half of all speakers smile (AU12 near 3), half hardly do (near 0.4). The sound is the
 # same. A regression network has to name one number. Which one makes its squared error smallest?
 
 # %%

@@ -14,7 +14,6 @@ import mutants  # noqa: E402
 FOUND = json.loads((ROOT / "docs" / "mutants.json").read_text())
 
 
-
 def test_the_score_is_of_the_rooms_that_must_be_correct_and_can_be_made_again():
     assert {"discretize", "masks", "mapper", "sampling", "losses", "metrics"} <= set(mutants.ROOMS)
     assert list(FOUND["rooms"]) == mutants.ROOMS
@@ -33,7 +32,6 @@ def test_the_tests_find_85_of_100_faults_of_every_room_and_of_all():
         assert row["score"] == round(caught / total, 3) >= 0.85, room
         found, tested = found + caught, tested + total
     assert FOUND["score"] == round(found / tested, 3) >= 0.85
-
 
 
 def test_each_room_is_still_the_one_that_was_judged():
