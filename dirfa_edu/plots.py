@@ -245,7 +245,7 @@ def animation_lines(
     """AU25, AU12, AU45 and yaw of samples (S, T, 23) over time; also as a PNG at `path`."""
     from .files import atomic_path
 
-    fig = samples_over_time(samples, labels, title=title)
+    fig = samples_over_time(samples, title=title, labels=labels)
     if path is not None:
         with atomic_path(path) as temporary:
             temporary.write_bytes(png(fig, dpi=100))

@@ -64,7 +64,7 @@ def card(name: str, runs: Path) -> str:
 * Configuration: `{network.config}`
 * Last row of the training log (`{name}.log.json` has all of them): `{json.dumps(log[-1])}`
 
-Figures on the test split (unseen sentences, and actors that are unseen but where said), by `dirfa-edu evaluate {name}`:
+Figures on the test split (unseen, but for actors where it says so), by `dirfa-edu evaluate {name}`:
 
 | figure | value |
 |---|---|
