@@ -3,6 +3,7 @@ unit test must fail.
 
     python tools/mutants.py                # all rooms: writes docs/mutants.json
     python tools/mutants.py --rooms masks  # some of them, printed alone
+    python tools/mutants.py --resume       # go on where a run was stopped
     mutmut results; mutmut show NAME       # afterwards: what survived, and one of them as a diff
 
 Which rooms are changed, and which tests look for it, stands in pyproject.toml under [tool.mutmut].
@@ -107,8 +108,11 @@ def count(room: str, results: str) -> dict:
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--rooms", nargs="+", choices=ROOMS, default=ROOMS)
-    chosen = options.parse_args().rooms
-    shutil.rmtree(ROOT / "mutants", ignore_errors=True)
+    options.add_argument("--resume", action="store_true", help="keep what an earlier run found")
+    given = options.parse_args()
+    chosen = given.rooms
+    if not given.resume:
+        shutil.rmtree(ROOT / "mutants", ignore_errors=True)
     # one run for all rooms: each begins with minutes in which the tests run as they are
     mutmut("run", "--max-children", "1", *[name for room in chosen for name in patterns(room)])
     results = mutmut("results", "--all", "true", quiet=True)

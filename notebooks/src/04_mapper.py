@@ -32,15 +32,13 @@ import torch
 from torch.testing import assert_close
 
 from dirfa_edu import (
-    CHAPTER_CLIP, GROUPS, LIPS, POSE, UPPER, Control, Corpus, MapperConfig, MappingNetwork, Stream,
-    audio, column, data_path, examples, generate, load_pretrained, losses, metrics, plots, sampling,
-    training,
+    CHAPTER_CLIP, GROUPS, LIPS, POSE, UPPER, Control, Corpus, MapperConfig, MappingNetwork, Stream, audio,
+    column, data_path, examples, generate, load_pretrained, losses, metrics, plots, sampling, training,
 )
 from dirfa_edu.course import checks, explorers
 from dirfa_edu.results import mapper_card
 
-MINUTES = 0.6
-FRAME = 17
+MINUTES, FRAME = 0.6, 17
 torch.set_num_threads(1)  # frame by frame a second thread gains nothing
 logging.disable(logging.INFO)  # the trainer greets on stderr
 clip = next(c for c in Corpus().clips if c.name == CHAPTER_CLIP)

@@ -100,6 +100,7 @@ def test_the_rest_of_the_face_reacts_to_a_pin(shipped):
     assert np.mean(pulled) > np.mean(free) + 0.2
 
 
+@pytest.mark.slow
 def test_a_pull_is_a_preference(toy):
     free = generate(toy, A, 8, seed=5)[:, 40:60, AU12]
     weak, strong = (
@@ -121,6 +122,7 @@ def test_a_pull_fades_in_and_out(toy):
     assert all(b > a for a, b in zip(strength[5:15], strength[6:16]))
 
 
+@pytest.mark.slow
 def test_scale_and_offset_change_what_comes_out_and_nothing_else(toy):
     free = generate(toy, A, 2, seed=6)
     Y = generate(
@@ -144,6 +146,7 @@ def test_scheduled_blinks_happen_and_no_others(toy):
     assert all(ebr(y) == 0 for y in generate(toy, A, 2, control=Control(blinks=[]))[..., AU45])
 
 
+@pytest.mark.slow
 def test_a_prefix_is_kept_and_continued(toy):
     start = generate(toy, A, 1, seed=11)[0, :30]
     Y = generate(toy, A, 3, seed=8, control=Control(prefix=start))
