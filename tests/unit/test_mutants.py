@@ -6,8 +6,6 @@ import re
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
@@ -16,7 +14,6 @@ import mutants  # noqa: E402
 FOUND = json.loads((ROOT / "docs" / "mutants.json").read_text())
 
 
-@pytest.mark.long  # until `make mutants` has judged the rooms of this house
 def test_the_score_is_of_the_rooms_that_must_be_correct_and_can_be_made_again():
     assert {"discretize", "masks", "mapper", "sampling", "losses", "metrics"} <= set(mutants.ROOMS)
     assert list(FOUND["rooms"]) == mutants.ROOMS
@@ -37,7 +34,6 @@ def test_the_tests_find_85_of_100_faults_of_every_room_and_of_all():
     assert FOUND["score"] == round(found / tested, 3) >= 0.85
 
 
-@pytest.mark.long  # until `make mutants` has judged the rooms of this house
 def test_each_room_is_still_the_one_that_was_judged():
     for room, row in FOUND["rooms"].items():
         now = mutants.code_digest(ROOT / "dirfa_edu" / f"{room}.py")
